@@ -1,0 +1,5 @@
+"""Compile ONNX models so that work repeated between consecutive inputs is done once."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,73 @@
+"""Files are written whole or not at all: under a temporary name in the same folder, then renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reuse_compiler.errors import ReuseError
+
+__all__ = ["read_bytes", "read_text", "replacing", "sha256", "write_bytes", "write_text"]
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` when the block ends without an error.
+
+    Raises ReuseError where the folder is missing or not writable.
+    """
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
+        os.close(handle)
+    except OSError as error:
+        raise ReuseError(f"{target}: cannot write: {error.strerror}: choose another folder") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(target)
+    except OSError as error:
+        raise ReuseError(f"{target}: cannot write: {error.strerror}: choose another place") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write `data` to `path` whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 `text` to `path` whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The bytes of a file. Raises ReuseError in one line where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise ReuseError(f"{path}: no such file") from error
+    except OSError as error:
+        raise ReuseError(f"{path}: cannot read: {error.strerror}") from error
+
+
+def read_text(path: str | Path) -> str:
+    """The UTF-8 text of a file. Raises ReuseError in one line where it cannot be read."""
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise ReuseError(f"{path}: not a text file (byte {error.start} is not UTF-8)") from error
+
+
+def sha256(data: bytes) -> str:
+    """Hexadecimal SHA-256 of `data`."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,126 @@
+"""Quantizers: from an input element to the number of a centroid, and back.
+
+Every executor (the ONNX function bodies, the accelerator interpreter, native kernels) computes the same index bit for
+bit. That rests on one sequence of float32 operations, written here once for numpy and once, in the same order, in
+:mod:`reuse_compiler.operators` for ONNX::
+
+    inv_step = 1f / step
+    k        = clip(rint_half_even(x * inv_step) + zero, 0, clusters - 1)        NaN counts as 0.0
+    keep     = deadband > 0 and abs(x - c(past)) <= deadband
+    index    = past where keep, else k
+
+with the centroids ``c(k) = (k - zero) * step``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reuse_compiler.errors import PlanError
+
+__all__ = ["MAX_CLUSTERS", "Index", "LinearQuantizer"]
+
+MAX_CLUSTERS = 65_535
+
+Index = NDArray[np.uint8] | NDArray[np.uint16]
+Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LinearQuantizer:
+    """Equidistant centroids, 0.0 always among them.
+
+    Parameters
+    ----------
+    step : float
+        Distance of two centroids; exactly a float32.
+    zero : int
+        The index whose centroid is 0.0, in ``0..clusters-1``.
+    clusters : int
+        Number of centroids, 2 to 65,535; indices are uint8 up to 256 and uint16 above.
+    deadband : float or tuple of float
+        The past index stays while ``abs(x - c(past)) <= deadband``; one value, or one per channel. With 0 the past is
+        not consulted, which is the memoryless scheme of the paper. Exactly float32.
+
+    Raises
+    ------
+    PlanError
+        If a value is out of range.
+    """
+
+    step: float
+    zero: int
+    clusters: int
+    deadband: float | tuple[float, ...] = 0.0
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.clusters <= MAX_CLUSTERS:
+            raise PlanError(f"clusters is {self.clusters}: give 2 to {MAX_CLUSTERS:,}")
+        if not 0 <= self.zero < self.clusters:
+            raise PlanError(f"zero is {self.zero}: it must be an index, 0 to {self.clusters - 1}")
+        with np.errstate(over="ignore", under="ignore", divide="ignore"):
+            step = np.float32(self.step)
+            usable = bool(step > 0 and np.isfinite(step) and np.isfinite(np.float32(1) / step))
+        if not usable:
+            raise PlanError(f"step is {self.step:g}: give a positive, finite float32")
+        deadbands = np.asarray(self.deadband, np.float32)
+        if deadbands.size == 0 or not np.isfinite(deadbands).all() or (deadbands < 0).any():
+            raise PlanError(f"deadband is {self.deadband}: give finite values of 0 or more")
+        object.__setattr__(self, "step", float(step))
+        exact = tuple(float(d) for d in deadbands) if deadbands.ndim else float(deadbands)
+        object.__setattr__(self, "deadband", exact)
+
+    @property
+    def index_dtype(self) -> np.dtype[Any]:
+        """uint8 up to 256 clusters, uint16 above."""
+        return np.dtype(np.uint8 if self.clusters <= 256 else np.uint16)
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether any deadband is above zero, so that the past index is consulted."""
+        return bool(np.any(np.asarray(self.deadband) > 0))
+
+    def dequantize(self, index: NDArray[Any]) -> Float:
+        """The centroids of an array of indices: float32, the shape of `index`."""
+        value = index.astype(np.float32)
+        value -= np.float32(self.zero)
+        value *= np.float32(self.step)
+        return value
+
+    def quantize(self, x: Float, past: Index, channel_axis: int = 1) -> Index:
+        """The indices of float32 `x`, given the `past` indices of the same shape.
+
+        `channel_axis` is the axis along which per-channel deadbands lie: 1 for CONV, -1 for FC.
+        """
+        index = self._memoryless(x)
+        if not self.has_memory:
+            return index
+        distance = self.dequantize(past)
+        np.subtract(x, distance, out=distance)
+        np.abs(distance, out=distance)
+        deadband = self._broadcast_deadband(x.ndim, channel_axis)
+        keep = (distance <= deadband) & (deadband > 0)
+        np.copyto(index, past, where=keep)
+        return index
+
+    def _broadcast_deadband(self, rank: int, channel_axis: int) -> Float:
+        deadband = np.asarray(self.deadband, np.float32)
+        if deadband.ndim == 0:
+            return deadband
+        shape = [1] * rank
+        shape[channel_axis] = deadband.size
+        return deadband.reshape(shape)
+
+    def _memoryless(self, x: Float) -> Index:
+        with np.errstate(over="ignore", invalid="ignore"):
+            k = np.multiply(x, np.float32(1) / np.float32(self.step), dtype=np.float32)
+        np.rint(k, out=k)
+        k += np.float32(self.zero)
+        np.clip(k, np.float32(0), np.float32(self.clusters - 1), out=k)
+        if k.size and np.isnan(k.min()):
+            np.nan_to_num(k, copy=False, nan=float(self.zero))
+        return k.astype(self.index_dtype)
