@@ -1,0 +1,19 @@
+"""AutoPilot: the paper's steering network, trained, and the driving stream that it sees.
+
+``reuse_compiler.models.autopilot:stream`` is a stream specification that every command takes.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from reuse_compiler.models.autopilot.network import build
+from reuse_compiler.models.autopilot.recording import EVALUATION_SEED, labelled, stream
+
+__all__ = ["EVALUATION_SEED", "build", "labelled", "path", "stream"]
+
+
+def path() -> Path:
+    """The trained network: an ONNX file, input ``image`` float32 [1, 3, 66, 200], output ``steering`` [1, 1] in radians."""
+    return Path(str(files(__name__) / "autopilot.onnx"))

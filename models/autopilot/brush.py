@@ -1,0 +1,140 @@
+"""Draws the things of `things` into the picture, from their own projection, with smooth edges at any size."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reuse_compiler.models.autopilot.camera import COLUMNS, FOCAL, HEIGHT, ROWS, Mount
+from reuse_compiler.models.autopilot.palette import Palette
+from reuse_compiler.models.autopilot.things import Thing
+
+__all__ = ["paint"]
+
+CAR_LENGTH = 4.2
+_BLACK = np.full(3, 0.012, np.float32)
+_TYRE = np.full(3, 0.02, np.float32)
+_TRUNK = np.array([0.05, 0.035, 0.025], np.float32)
+_REFLECTOR = np.array([0.30, 0.05, 0.03], np.float32)
+_REAR_LIGHT = np.array([0.45, 0.02, 0.02], np.float32)
+_HEAD_LIGHT = np.array([1.2, 1.2, 1.1], np.float32)
+
+Float = NDArray[np.float32]
+
+
+def paint(picture: Float, thing: Thing, seat: Mount, colours: Palette) -> None:
+    """Draw one thing into `picture`, float32 [66, 200, 3], in place; farther things must have been drawn before."""
+    match thing.kind:
+        case "tree":
+            _tree(picture, thing, seat, colours)
+        case "post":
+            _post(picture, thing, seat, colours)
+        case _:
+            _car(picture, thing, seat, colours)
+
+
+def _foot(x: float, z: float, seat: Mount) -> tuple[float, float, float]:
+    """Column and row of a point on the ground, and pixels a metre there."""
+    scale = FOCAL / z
+    column = seat.centre + x * scale
+    return column, seat.horizon + HEIGHT * scale + seat.roll * (column - seat.centre), scale
+
+
+def _lit(colour: Float, z: float, colours: Palette) -> Float:
+    """A colour in the sun, seen through the haze of `z` metres."""
+    return colour * colours.sun + np.float32(0.75 * (1 - np.exp(-z / 260))) * (colours.haze - colour * colours.sun)
+
+
+def _tree(picture: Float, tree: Thing, seat: Mount, colours: Palette) -> None:
+    column, row, scale = _foot(tree.x, tree.z, seat)
+    _rectangle(picture, row - 0.35 * tree.height * scale, row, column, 0.28 * scale, _lit(_TRUNK, tree.z, colours))
+    radius_v, radius_h = 0.42 * tree.height * scale, 0.5 * tree.width * scale
+    centre = row - 0.60 * tree.height * scale
+    top, bottom = _span(centre - 1.25 * radius_v, centre + 1.25 * radius_v, ROWS)
+    left, right = _span(column - 1.25 * radius_h, column + 1.25 * radius_h, COLUMNS)
+    if top >= bottom or left >= right:
+        return
+    v = ((np.arange(top, bottom, dtype=np.float32) - centre) / max(radius_v, 0.5))[:, None]
+    h = ((np.arange(left, right, dtype=np.float32) - column) / max(radius_h, 0.5))[None, :]
+    phase = 6.28 * tree.shape
+    lumps = 0.13 * np.sin(5.1 * h + phase) * np.cos(4.3 * v - phase) + 0.09 * np.sin(9.7 * v + 8.3 * h + 3 * phase)
+    cover = np.clip((1 - np.hypot(v, h) + lumps) * min(radius_v, radius_h) + 0.5, 0, 1)
+    soft = min(1.0, radius_v / 4)
+    shade = 1 - 0.35 * v + soft * 0.35 * np.sin(11 * h + phase) * np.sin(13 * v + 2 * phase)
+    colour = _lit(tree.colour, tree.z, colours)
+    _blend(picture[top:bottom, left:right], cover, shade[..., None] * colour)
+
+
+def _post(picture: Float, post: Thing, seat: Mount, colours: Palette) -> None:
+    column, row, scale = _foot(post.x, post.z, seat)
+    top = row - post.height * scale
+    _rectangle(picture, top, row, column, post.width * scale, _lit(post.colour, post.z, colours))
+    band = top + 0.15 * post.height * scale
+    reflector = _lit(_REFLECTOR, post.z, colours)
+    _rectangle(picture, band, band + 0.18 * post.height * scale, column, post.width * scale, reflector)
+
+
+def _car(picture: Float, car: Thing, seat: Mount, colours: Palette) -> None:
+    column, row, scale = _foot(car.x, car.z + CAR_LENGTH / 2, seat)
+    front_column, front_row, front_scale = _foot(car.x, car.z, seat)
+    shadow = 1.1 * car.width * front_scale
+    _rectangle(picture, row - 0.5, front_row + 0.10 * front_scale, front_column, shadow, _BLACK, 0.75)
+    coat = _lit(car.colour, car.z, colours)
+    for share in (1.0, 0.75, 0.5, 0.25):
+        z = car.z + share * CAR_LENGTH
+        x = car.x + share * CAR_LENGTH * np.sin(car.heading)
+        column, row, scale = _foot(float(x), z, seat)
+        _rectangle(picture, row - 0.62 * car.height * scale, row - 0.2 * scale, column, car.width * scale, 0.7 * coat)
+        if 0.2 < share < 0.9 or car.shape:
+            cabin = 0.84 * car.width * scale
+            _rectangle(picture, row - car.height * scale, row - 0.6 * car.height * scale, column, cabin, 0.8 * coat)
+    _face(picture, car, seat, colours, coat)
+
+
+def _face(picture: Float, car: Thing, seat: Mount, colours: Palette, coat: Float) -> None:
+    """The end of a car that looks at the camera: windscreen, body, bumper, lights, tyres."""
+    column, row, scale = _foot(car.x, car.z, seat)
+    width, height = car.width * scale, car.height * scale
+    for side in (-1, 1):
+        tyre = column + side * 0.40 * width
+        _rectangle(picture, row - 0.30 * scale, row, tyre, 0.14 * width, _TYRE)
+    _rectangle(picture, row - height, row - 0.58 * height, column, 0.80 * width, coat)
+    glass = _lit(np.float32(0.25) * colours.sky + _BLACK, car.z, colours)
+    _rectangle(picture, row - 0.93 * height, row - 0.62 * height, column, 0.72 * width, glass)
+    _rectangle(picture, row - 0.60 * height, row - 0.16 * height, column, width, coat)
+    _rectangle(picture, row - 0.30 * height, row - 0.16 * height, column, width, np.float32(0.45) * coat)
+    lamp = _HEAD_LIGHT if car.kind == "oncoming" else _REAR_LIGHT
+    for side in (-1, 1):
+        place = column + side * 0.40 * width
+        _rectangle(picture, row - 0.52 * height, row - 0.40 * height, place, 0.16 * width, lamp)
+    if car.kind == "leader":
+        _rectangle(picture, row - 0.40 * height, row - 0.32 * height, column, 0.28 * width, colours.paint)
+
+
+def _rectangle(
+    picture: Float, top: float, bottom: float, column: float, width: float, colour: Float, opacity: float = 1.0
+) -> None:
+    """Blend an upright rectangle in; rows top..bottom, `width` columns about `column`, pixel i covering i-0.5..i+0.5."""
+    left, right = column - width / 2, column + width / 2
+    first_row, last_row = _span(top, bottom, ROWS)
+    first, last = _span(left, right, COLUMNS)
+    if first_row >= last_row or first >= last:
+        return
+    rows = _overlap(first_row, last_row, top, bottom) * np.float32(opacity)
+    columns = _overlap(first, last, left, right)
+    _blend(picture[first_row:last_row, first:last], np.outer(rows, columns), colour)
+
+
+def _overlap(first: int, last: int, low: float, high: float) -> Float:
+    pixel = np.arange(first, last, dtype=np.float32)
+    return np.clip(np.minimum(pixel + 0.5, high) - np.maximum(pixel - 0.5, low), 0, 1).astype(np.float32)
+
+
+def _span(low: float, high: float, size: int) -> tuple[int, int]:
+    return max(int(np.floor(low + 0.5)), 0), min(int(np.ceil(high + 0.5)), size)
+
+
+def _blend(picture: Float, share: Float, colour: Float) -> None:
+    difference = colour - picture
+    difference *= share[..., None]
+    picture += difference

@@ -1,0 +1,64 @@
+"""The driving stream: a dash camera's recording, rendered on demand from a seed, at 30 frames/s and of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reuse_compiler.models.autopilot import backdrop, brush, ground, things
+from reuse_compiler.models.autopilot.camera import ROWS, develop, mount
+from reuse_compiler.models.autopilot.palette import light, palette
+from reuse_compiler.models.autopilot.road import Moment, Road, drive
+
+__all__ = ["EVALUATION_SEED", "TRAINING_SEEDS", "labelled", "photograph", "prepare", "stream"]
+
+EVALUATION_SEED = 1_000_003
+TRAINING_SEEDS = range(100_000)
+
+Frame = dict[str, NDArray[np.float32]]
+
+
+def stream(frames: int | None = 300, seed: int = EVALUATION_SEED) -> Iterator[Frame]:
+    """A drive as the network sees it: ``{"image": float32 [1, 3, 66, 200]}`` in [-1, 1], frame after frame.
+
+    Frames are rendered as they are asked for. The drive of a seed is always the same, and a shorter one is the
+    beginning of a longer one.
+
+    Parameters
+    ----------
+    frames : int, optional
+        How many, at 30 frames/s; None for a stream without end.
+    seed : int
+        The road, its surroundings, the traffic, the light, the driver and the sensor's noise. Training used seeds
+        below 100,000.
+    """
+    return (frame for frame, _ in labelled(frames, seed))
+
+
+def labelled(frames: int | None = 300, seed: int = EVALUATION_SEED) -> Iterator[tuple[Frame, float]]:
+    """`stream` with the angle of the steering wheel (radians, to the right) beside every frame, from the road's geometry."""
+    for number, moment in enumerate(drive(Road(seed), seed, frames)):
+        yield {"image": prepare(photograph(moment, seed, number))}, moment.angle
+
+
+def prepare(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The network's input float32 [1, 3, 66, 200] in [-1, 1] of an RGB picture uint8 [66, 200, 3]: ``v / 127.5 - 1``."""
+    return (picture.transpose(2, 0, 1)[None].astype(np.float32)) / np.float32(127.5) - np.float32(1)
+
+
+def photograph(moment: Moment, seed: int, number: int) -> NDArray[np.uint8]:
+    """The camera's picture of a moment, RGB uint8 [66, 200, 3]; `number` is the frame's, for the sensor's noise."""
+    colours = palette(seed)
+    seat = mount(seed, moment.time)
+    below = ground.rows_below_horizon(seat, ROWS)
+    picture = backdrop.view(below, seat, moment.yaw, moment.time, seed, colours)
+    first = int((below < -0.5).all(axis=1).sum())
+    near = ground.view(below[first:], seat, moment, seed, colours)
+    share = np.clip(below[first:, :, None] + np.float32(0.5), 0, 1)
+    picture[first:] += share * (near - picture[first:])
+    for thing in things.in_view(moment, seed, colours.leaves):
+        brush.paint(picture, thing, seat, colours)
+    picture *= np.float32(light(seed, moment.time))
+    return develop(picture, seed, number)
