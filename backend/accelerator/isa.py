@@ -16,7 +16,7 @@ import enum
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from reuse_compiler.errors import ProgramError
 
@@ -25,6 +25,7 @@ __all__ = [
     "INSTRUCTIONS",
     "WORD_BYTES",
     "Binary",
+    "Choice",
     "ConfigureConv",
     "ConfigureQuantizer",
     "DeltaConv",
@@ -57,14 +58,26 @@ __all__ = [
 WORD_BYTES = 128
 
 
-class Unit(enum.IntEnum):
+class Choice(enum.IntEnum):
+    """A numbered choice; each member says what it means."""
+
+    doc: str
+
+    def __new__(cls, value: int, doc: str = "") -> Self:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.doc = doc
+        return member
+
+
+class Unit(Choice):
     """The units that execute instructions, each from its own in-order queue."""
 
-    CONTROL = 0
-    DATA_MASTER = 1
-    COMPUTE = 2
-    SPECIAL = 3
-    HOST = 4
+    CONTROL = 0, "issues the instructions in program order, and executes its own as it meets them"
+    DATA_MASTER = 1, "moves data between DRAM, eDRAM and I/O buffer, and fills memory"
+    COMPUTE = 2, "quantizes, and multiplies and accumulates"
+    SPECIAL = 3, "activations, pooling and element-wise functions"
+    HOST = 4, "the processor that the accelerator is attached to"
 
 
 EXECUTION_UNITS = (Unit.DATA_MASTER, Unit.COMPUTE, Unit.SPECIAL, Unit.HOST)
@@ -73,76 +86,84 @@ EXECUTION_UNITS = (Unit.DATA_MASTER, Unit.COMPUTE, Unit.SPECIAL, Unit.HOST)
 class Event(enum.StrEnum):
     """What is counted when an instruction executes; costs are computed from these counts."""
 
-    MACS = "macs"
-    MAC_CYCLES = "mac_cycles"
-    INPUTS_SCANNED = "inputs_scanned"
-    INPUTS_CHANGED = "inputs_changed"
-    EDRAM_READ = "edram_read_bytes"
-    EDRAM_WRITE = "edram_write_bytes"
-    BUFFER_READ = "buffer_read_bytes"
-    BUFFER_WRITE = "buffer_write_bytes"
-    DRAM_READ = "dram_read_bytes"
-    DRAM_WRITE = "dram_write_bytes"
-    TABLE_READ = "table_read_words"
-    TABLE_WRITE = "table_write_words"
-    SPECIAL_OPERATIONS = "special_operations"
-    HOST_MACS = "host_macs"
-    HOST_OPERATIONS = "host_operations"
+    doc: str
+
+    def __new__(cls, value: str, doc: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.doc = doc
+        return member
+
+    MACS = "macs", "multiply-accumulates done"
+    MAC_CYCLES = "mac_cycles", "cycles that the lanes are busy with them"
+    INPUTS_SCANNED = "inputs_scanned", "inputs quantized and compared with their past index"
+    INPUTS_CHANGED = "inputs_changed", "inputs whose index changed"
+    EDRAM_READ = "edram_read_bytes", "bytes read from the eDRAM"
+    EDRAM_WRITE = "edram_write_bytes", "bytes written to the eDRAM"
+    BUFFER_READ = "buffer_read_bytes", "bytes read from the I/O buffer"
+    BUFFER_WRITE = "buffer_write_bytes", "bytes written to the I/O buffer"
+    DRAM_READ = "dram_read_bytes", "bytes read from DRAM"
+    DRAM_WRITE = "dram_write_bytes", "bytes written to DRAM"
+    TABLE_READ = "table_read_words", "words read from the centroid table"
+    TABLE_WRITE = "table_write_words", "words written to the centroid table"
+    SPECIAL_OPERATIONS = "special_operations", "elements times passes through the special function unit"
+    HOST_MACS = "host_macs", "multiply-accumulates done on the host"
+    HOST_OPERATIONS = "host_operations", "elements times passes done on the host"
 
 
-class Space(enum.IntEnum):
+class Space(Choice):
     """A memory that the data master can address."""
 
-    DRAM = 0
-    EDRAM = 1
-    BUFFER = 2
+    DRAM = 0, "main memory"
+    EDRAM = 1, "the memory of weights and other constants"
+    BUFFER = 2, "the I/O buffer: activations, indices, linear outputs"
 
 
-class Over(enum.IntEnum):
+class Over(Choice):
     """What a loop runs over."""
 
-    SEQUENCES = 0
-    FRAMES = 1
+    SEQUENCES = 0, "the sequences of the stream"
+    FRAMES = 1, "the frames of the sequence"
 
 
-class Special(enum.IntEnum):
+class Special(Choice):
     """Element-wise functions of one operand; `alpha` and `beta` are the instruction's parameters."""
 
-    IDENTITY = 0
-    RAMP = 1  # min(max(x, alpha * x), beta): Relu, LeakyRelu, Relu6
-    SIGMOID = 2
-    TANH = 3
-    ATAN = 4
-    EXP = 5
-    LOG = 6
-    SQRT = 7
-    ABS = 8
-    NEG = 9
-    CLIP = 10  # clip to alpha..beta
-    ELU = 11
-    SOFTPLUS = 12
-    HARD_SIGMOID = 13  # max(0, min(1, alpha * x + beta))
-    RECIPROCAL = 14
-    ERF = 15
+    IDENTITY = 0, "x"
+    RAMP = 1, "min(max(x, alpha * x), beta): Relu, LeakyRelu, Relu6"
+    SIGMOID = 2, "1 / (1 + exp(-x))"
+    TANH = 3, "tanh(x)"
+    ATAN = 4, "atan(x)"
+    EXP = 5, "exp(x)"
+    LOG = 6, "natural logarithm of x"
+    SQRT = 7, "square root of x"
+    ABS = 8, "absolute value of x"
+    NEG = 9, "-x"
+    CLIP = 10, "x clipped to alpha..beta"
+    ELU = 11, "x where x > 0, else alpha * (exp(x) - 1)"
+    SOFTPLUS = 12, "log(1 + exp(x))"
+    HARD_SIGMOID = 13, "max(0, min(1, alpha * x + beta))"
+    RECIPROCAL = 14, "1 / x"
+    ERF = 15, "the error function of x"
 
 
-class Pooling(enum.IntEnum):
+class Pooling(Choice):
     """Reduction of a pooling window."""
 
-    MAX = 0
-    AVERAGE = 1  # over the elements inside the tensor
-    AVERAGE_PADDED = 2  # over the whole window, padding included
+    MAX = 0, "the largest element inside the tensor"
+    AVERAGE = 1, "the mean of the elements inside the tensor"
+    AVERAGE_PADDED = 2, "the mean over the whole window, padding included"
 
 
-class Binary(enum.IntEnum):
+class Binary(Choice):
     """Element-wise functions of two operands."""
 
-    ADD = 0
-    SUB = 1
-    MUL = 2
-    DIV = 3
-    MAX = 4
-    MIN = 5
+    ADD = 0, "a + b"
+    SUB = 1, "a - b"
+    MUL = 2, "a * b"
+    DIV = 3, "a / b"
+    MAX = 4, "the larger of a and b"
+    MIN = 5, "the smaller of a and b"
 
 
 @dataclass(frozen=True)
@@ -152,28 +173,37 @@ class Field:
     name: str
     bits: int
     doc: str
-    kind: type[int | float | enum.IntEnum]
+    kind: type[int | float | Choice]
+    address: bool = False  # counts bytes from the start of a memory
 
     def to_bits(self, value: Any, mnemonic: str) -> int:
         """The operand's bits. Raises ProgramError naming the field where the value does not fit."""
         if self.kind is float:
-            return int.from_bytes(struct.pack("<f", value), "little")
+            return self._float_bits(value, mnemonic)
+        if issubclass(self.kind, Choice):
+            return self.member(value, mnemonic).value
         number = int(value)
         if not 0 <= number < 1 << self.bits:
             raise ProgramError(f"{mnemonic}: field {self.name} is {number}: it must be 0 to {(1 << self.bits) - 1}")
         return number
 
+    def _float_bits(self, value: float, mnemonic: str) -> int:
+        try:
+            return int.from_bytes(struct.pack("<f", value), "little")
+        except OverflowError as error:
+            raise ProgramError(f"{mnemonic}: field {self.name} is {value}: it is too large for a float32") from error
+
     def from_bits(self, bits: int, mnemonic: str) -> Any:
         """The operand's value. Raises ProgramError naming the field where the bits mean nothing."""
         if self.kind is float:
             return struct.unpack("<f", bits.to_bytes(4, "little"))[0]
-        if issubclass(self.kind, enum.IntEnum):
+        if issubclass(self.kind, Choice):
             return self.member(bits, mnemonic)
         return bits
 
-    def member(self, value: int, mnemonic: str) -> enum.IntEnum:
+    def member(self, value: int, mnemonic: str) -> Choice:
         """The enumeration's member with this number. Raises ProgramError listing the members where there is none."""
-        assert issubclass(self.kind, enum.IntEnum)
+        assert issubclass(self.kind, Choice)
         try:
             return self.kind(value)
         except ValueError as error:
@@ -185,11 +215,15 @@ def _uint(bits: int, doc: str) -> Any:
     return dataclasses.field(default=0, metadata={"bits": bits, "doc": doc, "kind": int})
 
 
+def _address(bits: int, doc: str) -> Any:
+    return dataclasses.field(default=0, metadata={"bits": bits, "doc": doc, "kind": int, "address": True})
+
+
 def _real(doc: str) -> Any:
     return dataclasses.field(default=0.0, metadata={"bits": 32, "doc": doc, "kind": float})
 
 
-def _choice(kind: type[enum.IntEnum], bits: int, doc: str) -> Any:
+def _choice(kind: type[Choice], bits: int, doc: str) -> Any:
     return dataclasses.field(default=kind(0), metadata={"bits": bits, "doc": doc, "kind": kind})
 
 
@@ -329,7 +363,7 @@ class ConfigureQuantizer(Instruction):
     clusters: int = _uint(16, "number of centroids")
     deadband: float = _real("deadband of all channels, where deadband_channels is zero")
     deadband_channels: int = _uint(24, "number of per-channel deadbands, or zero")
-    deadband_address: int = _uint(32, "eDRAM byte address of the per-channel deadbands, float32")
+    deadband_address: int = _address(32, "eDRAM byte address of the per-channel deadbands, float32")
 
 
 # -------------------------------------------------------------------------------------------------------- data master
@@ -341,10 +375,10 @@ class Load(Instruction):
     address + i * stride0 + j * stride1, on either side with its own strides."""
 
     space: Space = _choice(Space, 2, "destination: EDRAM or BUFFER")
-    dram_address: int = _uint(40, "byte address of the first run in DRAM")
+    dram_address: int = _address(40, "byte address of the first run in DRAM")
     dram_stride0: int = _uint(40, "bytes between outer runs in DRAM")
     dram_stride1: int = _uint(40, "bytes between inner runs in DRAM")
-    address: int = _uint(32, "byte address of the first run in the destination")
+    address: int = _address(32, "byte address of the first run in the destination")
     stride0: int = _uint(32, "bytes between outer runs in the destination")
     stride1: int = _uint(32, "bytes between inner runs in the destination")
     run_bytes: int = _uint(32, "bytes of a run")
@@ -356,10 +390,10 @@ class Load(Instruction):
 class Store(Instruction):
     """Copy count0 x count1 runs of `run_bytes` bytes from the I/O buffer to DRAM, addressed as in `load`."""
 
-    dram_address: int = _uint(40, "byte address of the first run in DRAM")
+    dram_address: int = _address(40, "byte address of the first run in DRAM")
     dram_stride0: int = _uint(40, "bytes between outer runs in DRAM")
     dram_stride1: int = _uint(40, "bytes between inner runs in DRAM")
-    address: int = _uint(32, "byte address of the first run in the I/O buffer")
+    address: int = _address(32, "byte address of the first run in the I/O buffer")
     stride0: int = _uint(32, "bytes between outer runs in the I/O buffer")
     stride1: int = _uint(32, "bytes between inner runs in the I/O buffer")
     run_bytes: int = _uint(32, "bytes of a run")
@@ -374,10 +408,10 @@ class Fill(Instruction):
     times."""
 
     space: Space = _choice(Space, 2, "destination: DRAM or BUFFER")
-    address: int = _uint(40, "byte address in the destination")
+    address: int = _address(40, "byte address in the destination")
     value: int = _uint(32, "the element, where count is zero")
     element_bytes: int = _uint(4, "bytes of an element: 1, 2 or 4")
-    source: int = _uint(32, "eDRAM byte address of the elements, where count is not zero")
+    source: int = _address(32, "eDRAM byte address of the elements, where count is not zero")
     count: int = _uint(32, "elements at the source")
     repeat: int = _uint(32, "copies of each element in a row")
     copies: int = _uint(32, "copies of the whole pattern")
@@ -401,9 +435,9 @@ class Quantize(Instruction):
     them there, and the past ones move to `list`. The pair is the change list that delta instructions of several layers
     then read."""
 
-    x: int = _uint(32, "I/O buffer byte address of the tensor, contiguous")
-    index: int = _uint(32, "I/O buffer byte address of the indices, contiguous")
-    list: int = _uint(32, "I/O buffer byte address that receives the past indices, contiguous")
+    x: int = _address(32, "I/O buffer byte address of the tensor, contiguous")
+    index: int = _address(32, "I/O buffer byte address of the indices, contiguous")
+    list: int = _address(32, "I/O buffer byte address that receives the past indices, contiguous")
     outer: int = _uint(32, "extent before the channel axis")
     channels: int = _uint(32, "extent of the channel axis, along which deadbands lie")
     inner: int = _uint(32, "extent after the channel axis")
@@ -422,13 +456,13 @@ class Quantize(Instruction):
 class DenseFc(Instruction):
     """z = B + x W for a tile of a fully connected layer, or z += x W with `accumulate`. Weights are input-major."""
 
-    x: int = _uint(32, "I/O buffer byte address of the inputs [rows, inputs]")
+    x: int = _address(32, "I/O buffer byte address of the inputs [rows, inputs]")
     x_stride: int = _uint(32, "elements between rows of x")
-    z: int = _uint(32, "I/O buffer byte address of the outputs [rows, outputs]")
+    z: int = _address(32, "I/O buffer byte address of the outputs [rows, outputs]")
     z_stride: int = _uint(32, "elements between rows of z")
-    weights: int = _uint(32, "eDRAM byte address of the weights [inputs, outputs]")
+    weights: int = _address(32, "eDRAM byte address of the weights [inputs, outputs]")
     weights_stride: int = _uint(32, "elements between inputs")
-    bias: int = _uint(32, "eDRAM byte address of the bias [outputs]")
+    bias: int = _address(32, "eDRAM byte address of the bias [outputs]")
     rows: int = _uint(32, "rows of the tile")
     inputs: int = _uint(32, "inputs of the tile")
     outputs: int = _uint(32, "outputs of the tile")
@@ -453,15 +487,15 @@ class DeltaFc(Instruction):
     and compares with the past indices at `index`, and with `commit` replaces them; with `listed` the present indices
     are at `index` and the past ones at `list`."""
 
-    x: int = _uint(32, "I/O buffer byte address of the inputs [rows, inputs]; not read with listed")
+    x: int = _address(32, "I/O buffer byte address of the inputs [rows, inputs]; not read with listed")
     x_stride: int = _uint(32, "elements between rows of x")
-    index: int = _uint(32, "I/O buffer byte address of the indices [rows, inputs]")
+    index: int = _address(32, "I/O buffer byte address of the indices [rows, inputs]")
     index_stride: int = _uint(32, "elements between rows of the indices")
-    list: int = _uint(32, "I/O buffer byte address of the past indices [rows, inputs], with listed")
+    list: int = _address(32, "I/O buffer byte address of the past indices [rows, inputs], with listed")
     list_stride: int = _uint(32, "elements between rows of the past indices")
-    z: int = _uint(32, "I/O buffer byte address of the linear outputs [rows, outputs]")
+    z: int = _address(32, "I/O buffer byte address of the linear outputs [rows, outputs]")
     z_stride: int = _uint(32, "elements between rows of z")
-    weights: int = _uint(32, "eDRAM byte address of the weights [inputs, outputs]")
+    weights: int = _address(32, "eDRAM byte address of the weights [inputs, outputs]")
     weights_stride: int = _uint(32, "elements between inputs")
     rows: int = _uint(32, "rows of the tile")
     inputs: int = _uint(32, "inputs of the tile")
@@ -484,16 +518,16 @@ class DenseConv(Instruction):
     """z = B + conv(x, W) for a tile of a convolution. The tile is position-free: it has its own input extents, padding
     and output extents. Kernel, strides and dilations are configured. The innermost axis is contiguous."""
 
-    x: int = _uint(32, "I/O buffer byte address of the input tile [in_channels, in0, in1, in2]")
+    x: int = _address(32, "I/O buffer byte address of the input tile [in_channels, in0, in1, in2]")
     x_stride_c: int = _uint(28, "elements between input channels")
     x_stride0: int = _uint(28, "elements along the outermost axis")
     x_stride1: int = _uint(28, "elements along the middle axis")
-    z: int = _uint(32, "I/O buffer byte address of the output tile [out_channels, out0, out1, out2]")
+    z: int = _address(32, "I/O buffer byte address of the output tile [out_channels, out0, out1, out2]")
     z_stride_c: int = _uint(28, "elements between output channels")
     z_stride0: int = _uint(28, "elements along the outermost axis")
     z_stride1: int = _uint(28, "elements along the middle axis")
-    weights: int = _uint(32, "eDRAM byte address of the weights [out_channels, in_channels / group, kernel..]")
-    bias: int = _uint(32, "eDRAM byte address of the bias [out_channels]")
+    weights: int = _address(32, "eDRAM byte address of the weights [out_channels, in_channels / group, kernel..]")
+    bias: int = _address(32, "eDRAM byte address of the bias [out_channels]")
     in_channels: int = _uint(20, "input channels of the tile")
     out_channels: int = _uint(20, "output channels of the tile")
     group: int = _uint(20, "groups of the tile")
@@ -527,23 +561,25 @@ class DeltaConv(Instruction):
     commit0 x commit1 x commit2 elements of every channel are read by no later tile: they are counted, and their
     present indices written."""
 
-    x: int = _uint(32, "I/O buffer byte address of the input tile [in_channels, in0, in1, in2]; not read with listed")
+    x: int = _address(
+        32, "I/O buffer byte address of the input tile [in_channels, in0, in1, in2]; not read with listed"
+    )
     x_stride_c: int = _uint(28, "elements between input channels")
     x_stride0: int = _uint(28, "elements along the outermost axis")
     x_stride1: int = _uint(28, "elements along the middle axis")
-    index: int = _uint(32, "I/O buffer byte address of the indices of the input tile")
+    index: int = _address(32, "I/O buffer byte address of the indices of the input tile")
     index_stride_c: int = _uint(28, "elements between channels of the indices")
     index_stride0: int = _uint(28, "elements along the outermost axis")
     index_stride1: int = _uint(28, "elements along the middle axis")
-    list: int = _uint(32, "I/O buffer byte address of the past indices, with listed")
+    list: int = _address(32, "I/O buffer byte address of the past indices, with listed")
     list_stride_c: int = _uint(28, "elements between channels of the past indices")
     list_stride0: int = _uint(28, "elements along the outermost axis")
     list_stride1: int = _uint(28, "elements along the middle axis")
-    z: int = _uint(32, "I/O buffer byte address of the linear outputs [out_channels, out0, out1, out2]")
+    z: int = _address(32, "I/O buffer byte address of the linear outputs [out_channels, out0, out1, out2]")
     z_stride_c: int = _uint(28, "elements between output channels")
     z_stride0: int = _uint(28, "elements along the outermost axis")
     z_stride1: int = _uint(28, "elements along the middle axis")
-    weights: int = _uint(32, "eDRAM byte address of the weights [out_channels, in_channels / group, kernel..]")
+    weights: int = _address(32, "eDRAM byte address of the weights [out_channels, in_channels / group, kernel..]")
     channel: int = _uint(20, "number of the tile's first input channel, for per-channel deadbands")
     in_channels: int = _uint(20, "input channels of the tile")
     out_channels: int = _uint(20, "output channels of the tile")
@@ -573,11 +609,11 @@ class Function(Instruction):
     function: Special = _choice(Special, 8, "the function f")
     alpha: float = _real("parameter of f")
     beta: float = _real("parameter of f")
-    x: int = _uint(32, "I/O buffer byte address of x")
+    x: int = _address(32, "I/O buffer byte address of x")
     x_stride0: int = _uint(32, "elements along axis 0 of x")
     x_stride1: int = _uint(32, "elements along axis 1 of x")
     x_stride2: int = _uint(32, "elements along axis 2 of x")
-    y: int = _uint(32, "I/O buffer byte address of y")
+    y: int = _address(32, "I/O buffer byte address of y")
     y_stride0: int = _uint(32, "elements along axis 0 of y")
     y_stride1: int = _uint(32, "elements along axis 1 of y")
     y_stride2: int = _uint(32, "elements along axis 2 of y")
@@ -603,17 +639,17 @@ class Elementwise(Instruction):
     function: Binary = _choice(Binary, 8, "the function f")
     constant: int = _uint(1, "1: b is in the eDRAM")
     swapped: int = _uint(1, "1: y = f(b, a)")
-    a: int = _uint(32, "I/O buffer byte address of a")
+    a: int = _address(32, "I/O buffer byte address of a")
     a_stride0: int = _uint(28, "elements along axis 0 of a")
     a_stride1: int = _uint(28, "elements along axis 1 of a")
     a_stride2: int = _uint(28, "elements along axis 2 of a")
     a_stride3: int = _uint(28, "elements along axis 3 of a")
-    b: int = _uint(32, "byte address of b")
+    b: int = _address(32, "byte address of b")
     b_stride0: int = _uint(28, "elements along axis 0 of b")
     b_stride1: int = _uint(28, "elements along axis 1 of b")
     b_stride2: int = _uint(28, "elements along axis 2 of b")
     b_stride3: int = _uint(28, "elements along axis 3 of b")
-    y: int = _uint(32, "I/O buffer byte address of y")
+    y: int = _address(32, "I/O buffer byte address of y")
     y_stride0: int = _uint(28, "elements along axis 0 of y")
     y_stride1: int = _uint(28, "elements along axis 1 of y")
     y_stride2: int = _uint(28, "elements along axis 2 of y")
@@ -629,11 +665,11 @@ class Pool(Instruction):
     """Pool a position-free tile; the innermost axis is contiguous."""
 
     pooling: Pooling = _choice(Pooling, 4, "how a window is reduced")
-    x: int = _uint(32, "I/O buffer byte address of the input tile [channels, in0, in1, in2]")
+    x: int = _address(32, "I/O buffer byte address of the input tile [channels, in0, in1, in2]")
     x_stride_c: int = _uint(28, "elements between input channels")
     x_stride0: int = _uint(28, "elements along the outermost axis")
     x_stride1: int = _uint(28, "elements along the middle axis")
-    y: int = _uint(32, "I/O buffer byte address of the output tile [channels, out0, out1, out2]")
+    y: int = _address(32, "I/O buffer byte address of the output tile [channels, out0, out1, out2]")
     y_stride_c: int = _uint(28, "elements between output channels")
     y_stride0: int = _uint(28, "elements along the outermost axis")
     y_stride1: int = _uint(28, "elements along the middle axis")
