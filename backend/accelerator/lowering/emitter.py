@@ -1,0 +1,129 @@
+"""Emit instructions with explicit waits, computed from what each one reads and writes.
+
+The emitter knows the memory regions of every instruction of a section. An instruction waits for the units whose
+earlier instructions it conflicts with: to read what they wrote, or to write what they read or wrote. Conflicts with
+its own unit need a wait only to read a result, since a unit takes its instructions in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from reuse_compiler.backend.accelerator.isa import EXECUTION_UNITS, Instruction, Space, Sync, Unit
+
+__all__ = ["Box", "Emitter", "Region"]
+
+Box = tuple[tuple[int, int], ...]  # (start, size) per axis
+
+
+@dataclass(frozen=True)
+class Region:
+    """Bytes that an instruction touches: an address interval, and the box inside it where blocks are strided.
+
+    Boxes are comparable only between regions with the same key (one tensor in one shape).
+    """
+
+    space: Space
+    start: int
+    stop: int
+    key: object = None
+    box: Box | None = None
+
+    def overlaps(self, other: Region) -> bool:
+        """Whether the two share a byte (never says no where they do)."""
+        if self.start >= other.stop or other.start >= self.stop:
+            return False
+        if self.box is None or other.box is None or self.key != other.key:
+            return True
+        return all(
+            a < b + other_size and b < a + size for (a, size), (b, other_size) in zip(self.box, other.box, strict=True)
+        )
+
+    def covers(self, other: Region) -> bool:
+        """Whether every byte of `other` is in this one (never says yes where not)."""
+        if self.box is None:
+            return self.start <= other.start and other.stop <= self.stop
+        if other.box is None or self.key != other.key or (self.start, self.stop) != (other.start, other.stop):
+            return False
+        return all(
+            a <= b and b + other_size <= a + size
+            for (a, size), (b, other_size) in zip(self.box, other.box, strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class _Access:
+    region: Region
+    write: bool
+    unit: Unit
+    number: int  # of the instruction within its unit, from 1
+
+
+class Emitter:
+    """Collects the instructions of one code, section by section."""
+
+    def __init__(self) -> None:
+        self.instructions: list[Instruction] = []
+        self._counts = dict.fromkeys(EXECUTION_UNITS, 0)
+        self._accesses: dict[Space, list[_Access]] = {space: [] for space in Space}
+        self._known = {unit: dict.fromkeys(EXECUTION_UNITS, 0) for unit in EXECUTION_UNITS}
+
+    def control(self, instruction: Instruction) -> None:
+        """Emit an instruction of the control unit, which touches no memory."""
+        self.instructions.append(instruction)
+
+    def sync(self) -> None:
+        """End a section: everything issued is complete, counters begin again."""
+        self.instructions.append(Sync())
+        self._counts = dict.fromkeys(EXECUTION_UNITS, 0)
+        self._accesses = {space: [] for space in Space}
+        self._known = {unit: dict.fromkeys(EXECUTION_UNITS, 0) for unit in EXECUTION_UNITS}
+
+    def emit(self, instruction: Instruction, reads: Sequence[Region], writes: Sequence[Region]) -> None:
+        """Emit `instruction` with the waits that its reads and writes need."""
+        unit = instruction.UNIT
+        needed = self._needed(unit, reads, writes)
+        known = self._known[unit]
+        waits = {other: number for other, number in needed.items() if number > known[other]}
+        known.update(waits)
+        self._counts[unit] += 1
+        self.instructions.append(
+            replace(
+                instruction,
+                after_data_master=waits.get(Unit.DATA_MASTER, 0),
+                after_compute=waits.get(Unit.COMPUTE, 0),
+                after_special=waits.get(Unit.SPECIAL, 0),
+                after_host=waits.get(Unit.HOST, 0),
+            )
+        )
+        number = self._counts[unit]
+        self._record([_Access(region, False, unit, number) for region in reads])
+        self._record([_Access(region, True, unit, number) for region in writes])
+
+    def _needed(self, unit: Unit, reads: Iterable[Region], writes: Iterable[Region]) -> dict[Unit, int]:
+        needed: dict[Unit, int] = {}
+        for region in reads:
+            for access in self._accesses[region.space]:
+                if access.write and access.number > needed.get(access.unit, 0) and region.overlaps(access.region):
+                    needed[access.unit] = access.number
+        for region in writes:
+            for access in self._accesses[region.space]:
+                later = access.unit is not unit and access.number > needed.get(access.unit, 0)
+                if later and region.overlaps(access.region):
+                    needed[access.unit] = access.number
+        return needed
+
+    def _record(self, accesses: Iterable[_Access]) -> None:
+        """Remember accesses; forget older ones that waiting for a new one implies."""
+        for new in accesses:
+            kept = [old for old in self._accesses[new.region.space] if not _replaces(new, old)]
+            kept.append(new)
+            self._accesses[new.region.space] = kept
+
+
+def _replaces(new: _Access, old: _Access) -> bool:
+    """Whether every later conflict with `old` is also one with `new`, which waited for `old`."""
+    if new.write:
+        return new.region.covers(old.region)
+    return not old.write and new.unit is old.unit and new.region.covers(old.region)

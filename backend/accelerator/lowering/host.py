@@ -1,0 +1,79 @@
+"""Nodes that the accelerator has no instruction for: sub-models of one node that the host runs, and their size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+
+from reuse_compiler.backend.accelerator.shapes import constant, shape_of
+
+__all__ = ["HostSpec", "read_host"]
+
+
+@dataclass(frozen=True)
+class HostSpec:
+    """A sub-model as ONNX bytes; its inputs and outputs are the layer's, by name.
+
+    `macs` are multiply-accumulates, `operations` elements of the outputs where there are none (one pass, assumed).
+    """
+
+    model: bytes
+    macs: int
+    operations: int
+
+
+def read_host(node: ir.Node) -> HostSpec:
+    """`node` alone as a model, constants inside."""
+    macs = _macs(node)
+    elements = sum(math.prod(shape_of(value) or ()) for value in node.outputs if value.name)
+    return HostSpec(_single(node), macs, 0 if macs else elements)
+
+
+def _single(node: ir.Node) -> bytes:
+    """A model of one node: run-time operands are inputs, constants initializers."""
+    proto = ir.to_proto(node)
+    used = [value for value in dict.fromkeys(node.inputs) if value is not None]
+    inputs = [value for value in used if constant(value) is None]
+    fixed = [value.const_value for value in used if value.const_value is not None]
+    outputs = [value for value in node.outputs if value.name]
+    assert node.graph is not None
+    graph = onnx.helper.make_graph(
+        [proto],
+        str(node.name),
+        [ir.to_proto(value) for value in inputs],
+        [ir.to_proto(value) for value in outputs],
+        [ir.to_proto(tensor) for tensor in fixed],
+    )
+    opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in _opsets(node).items()]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    return bytes(model.SerializeToString())
+
+
+def _opsets(node: ir.Node) -> dict[str, int]:
+    graph = node.graph
+    assert isinstance(graph, ir.Graph)
+    return dict(graph.opset_imports)
+
+
+def _macs(node: ir.Node) -> int:
+    """Multiply-accumulates of the operators that have them; padding counts, since the host computes it."""
+    out = shape_of(node.outputs[0]) if node.outputs else None
+    shapes = [shape_of(value) if value is not None else None for value in node.inputs]
+    if out is None or len(shapes) < 2 or shapes[0] is None or shapes[1] is None:
+        return 0
+    match node.op_type:
+        case "Conv":
+            return math.prod(out) * math.prod(shapes[1][1:])
+        case "ConvTranspose":
+            return math.prod(shapes[0]) * math.prod(shapes[1][1:])
+        case "MatMul":
+            return math.prod(out) * shapes[0][-1]
+        case "Gemm":
+            return math.prod(out) * (shapes[0][0] if node.attributes.get_int("transA", 0) else shapes[0][1])
+        case "LSTM" | "GRU" | "RNN" if shapes[2] is not None:
+            steps, batch = shapes[0][:2]
+            return steps * batch * (math.prod(shapes[1]) + math.prod(shapes[2]))
+    return 0

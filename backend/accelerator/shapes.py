@@ -1,0 +1,72 @@
+"""Shapes and constants of values, and the strides of a broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+__all__ = ["broadcast_axes", "constant", "shape_of"]
+
+Shape = tuple[int, ...]
+
+
+def shape_of(value: ir.Value) -> Shape | None:
+    """The static shape of `value`, or None where an axis is not known."""
+    if value.shape is None or any(not isinstance(dim, int) for dim in value.shape):
+        return None
+    return tuple(int(dim) for dim in value.shape)  # type: ignore[arg-type]
+
+
+def constant(value: ir.Value | None) -> NDArray[Any] | None:
+    """The array of a constant value, or None where it is computed at run time."""
+    if value is None or value.const_value is None:
+        return None
+    return value.const_value.numpy()
+
+
+def broadcast_axes(a: Sequence[int], b: Sequence[int], out: Sequence[int]) -> tuple[Shape, Shape, Shape]:
+    """Sizes of the axes that a broadcast needs, and the strides of both operands in elements.
+
+    Axes of size 1 are dropped, and neighbours merged where one stride serves both operands. A stride of zero repeats
+    the operand.
+    """
+    sizes: list[int] = []
+    strides: list[list[int]] = [[], []]
+    steps = [_strides(a, len(out)), _strides(b, len(out))]
+    for axis, size in enumerate(out):
+        if size == 1:
+            continue
+        here = [step[axis] for step in steps]
+        if sizes and all(side[-1] == step * size for side, step in zip(strides, here, strict=True)):
+            sizes[-1] *= size
+            for side, step in zip(strides, here, strict=True):
+                side[-1] = step
+        else:
+            sizes.append(size)
+            for side, step in zip(strides, here, strict=True):
+                side.append(step)
+    return tuple(sizes), tuple(strides[0]), tuple(strides[1])
+
+
+def _strides(shape: Sequence[int], rank: int) -> list[int]:
+    """Strides in elements of a contiguous array, zero along axes that are repeated."""
+    full = [1] * (rank - len(shape)) + list(shape)
+    strides, step = [0] * rank, 1
+    for axis in range(rank - 1, -1, -1):
+        strides[axis] = 0 if full[axis] == 1 else step
+        step *= full[axis]
+    return strides
+
+
+def padded(shape: Sequence[int], rank: int, value: int = 1) -> Shape:
+    """`shape` with entries of `value` behind it up to `rank`."""
+    return (*shape, *[value] * (rank - len(shape)))
+
+
+def contiguous(shape: Sequence[int]) -> Shape:
+    """Strides in elements of a contiguous array of `shape`, also along axes of size 1."""
+    return tuple(int(np.prod(shape[axis + 1 :], dtype=np.int64)) for axis in range(len(shape)))
