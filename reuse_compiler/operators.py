@@ -42,6 +42,7 @@ __all__ = [
     "read_conv",
     "read_quantizer",
     "reuse_attributes",
+    "reuse_node",
     "reuse_nodes",
 ]
 
@@ -189,6 +190,39 @@ def reuse_attributes(
         ir.AttrInt64s("dilations", conv.dilations),
         ir.AttrInt64("group", conv.group),
     ]
+
+
+def reuse_node(
+    name: str,
+    x: ir.Value,
+    weight: ir.Value,
+    bias: ir.Value,
+    linear: ir.Value,
+    quantizer: LinearQuantizer,
+    conv: ConvAttributes | None = None,
+) -> ir.Node:
+    """A reuse node of that `name` with its state values, named and typed, but not yet inputs and outputs of a graph.
+
+    ReuseConv with `conv`, ReuseGemm without. `linear` is the value that the node's y stands for: y has its name, shape
+    and type, and no activation.
+    """
+    index_type = ir.TensorType(ir.DataType.from_numpy(quantizer.index_dtype))
+    float_type = ir.TensorType(ir.DataType.FLOAT)
+    past_index = ir.Value(name=past_index_name(name), type=index_type, shape=x.shape)
+    past_linear = ir.Value(name=past_linear_name(name), type=float_type, shape=linear.shape)
+    outputs = [
+        ir.Value(name=linear.name, type=float_type, shape=linear.shape),
+        ir.Value(name=present_index_name(name), type=index_type, shape=x.shape),
+        ir.Value(name=present_linear_name(name), type=float_type, shape=linear.shape),
+    ]
+    return ir.Node(
+        DOMAIN,
+        _GEMM if conv is None else _CONV,
+        [x, past_index, past_linear, weight, bias],
+        reuse_attributes(quantizer, conv=conv),
+        outputs=outputs,
+        name=name,
+    )
 
 
 def is_reuse(node: ir.Node) -> bool:

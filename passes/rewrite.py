@@ -1,0 +1,89 @@
+"""From a model and a plan to the reuse model: plain ONNX with ai.reuse functions and explicit state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from reuse_compiler import __version__
+from reuse_compiler.errors import PlanError
+from reuse_compiler.frontend import Model
+from reuse_compiler.operators import DOMAIN, VERSION, function, reuse_nodes
+from reuse_compiler.passes.rewrite_activation import FuseActivation
+from reuse_compiler.passes.rewrite_conv import RewriteConv
+from reuse_compiler.passes.rewrite_fc import RewriteFc
+from reuse_compiler.passes.rewrite_state import ExposeState
+from reuse_compiler.plan import Plan
+from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.sites import Site, find_sites
+
+__all__ = ["FORMAT_VERSION", "planned_quantizers", "rewrite"]
+
+FORMAT_VERSION = 1
+
+
+def rewrite(model: Model, plan: Plan) -> ir.Model:
+    """The reuse model of `model`: every site that `plan` reuses becomes a ReuseGemm or ReuseConv; the rest stays.
+
+    The inputs and outputs of `model` come first, as they were; behind them, per reuse node in topological order, its
+    past and present state (see :mod:`reuse_compiler.operators`). Files hold in `metadata_props` under ``reuse.``:
+    ``format_version``, ``tool_version``, ``source_sha256`` and, where the plan feeds outputs back, ``state`` as JSON.
+    `model` is not changed; weights are shared with it.
+
+    Raises PlanError where the plan is for another model or names a site that the model lacks, ModelError where a state
+    tensor's name is taken.
+    """
+    sites = find_sites(model)
+    quantizers = planned_quantizers(model, plan, sites)
+    result = model.ir.clone()
+    for step in (
+        RewriteFc(tuple(sites), quantizers),
+        RewriteConv(tuple(sites), quantizers),
+        FuseActivation(),
+        ExposeState(),
+        common.RemoveUnusedNodesPass(),
+    ):
+        step(result)
+    opset = result.graph.opset_imports[""]
+    for op in sorted({node.op_type for node in reuse_nodes(result)}):
+        body = function(op, opset)
+        result.functions[body.identifier()] = body
+        result.graph.opset_imports[DOMAIN] = VERSION
+    result.producer_name, result.producer_version = "reuse-compiler", __version__
+    result.metadata_props.update(
+        {
+            "reuse.format_version": str(FORMAT_VERSION),
+            "reuse.tool_version": __version__,
+            "reuse.source_sha256": model.sha256,
+        }
+    )
+    if plan.state:
+        result.metadata_props["reuse.state"] = json.dumps(plan.state)
+    return result
+
+
+def planned_quantizers(model: Model, plan: Plan, sites: list[Site]) -> Mapping[str, LinearQuantizer]:
+    """The quantizers of the sites that `plan` reuses, by node name, once it fits `model`. Raises PlanError."""
+    if plan.model.sha256 != model.sha256:
+        raise PlanError(
+            f"the plan is for {plan.model.path} (sha256 {plan.model.sha256}), the model is {model.path}"
+            f" (sha256 {model.sha256}): fit a plan for this model"
+        )
+    by_node = {site.node: site for site in sites}
+    for planned in plan.sites:
+        site = by_node.get(planned.node)
+        if site is None:
+            raise PlanError(f"plan: site {planned.node}: {model.path} has no such site: remove it from the plan")
+        if site.input != planned.input:
+            raise PlanError(f"plan: site {planned.node}: its input is {site.input}, not {planned.input}: correct it")
+    quantizers = plan.quantizers()
+    for node, quantizer in quantizers.items():
+        shape = by_node[node].shape
+        channels = shape[1] if by_node[node].kind == "conv" else shape[-1]
+        given = len(quantizer.deadband) if isinstance(quantizer.deadband, tuple) else 1
+        if given not in (1, channels):
+            raise PlanError(f"plan: site {node}: {given} deadbands for {channels} channels: give 1 or {channels}")
+    return quantizers
