@@ -8,18 +8,17 @@ import onnx
 import onnx_ir as ir
 from onnx import version_converter
 
-__all__ = ["ConvertVersion"]
+from reuse_compiler.passes.weightless import without_weights
 
-_LARGE_BYTES = 1024
+__all__ = ["ConvertVersion"]
 
 
 @dataclass(frozen=True)
 class ConvertVersion(ir.passes.InPlacePass):
     """Convert the default opset to `target` where it is below; leave later ones as they are.
 
-    1. Initializers above 1 KiB pass by the converter as graph inputs, so that models above 2 GiB convert too.
-    2. Node and value names stay; nodes that the converter inserts have no name.
-    3. The IR version rises to the least one that the opsets need.
+    1. Node and value names stay; nodes that the converter inserts have no name.
+    2. The IR version rises to the least one that the opsets need.
 
     Raises ValueError with the converter's message where an operator has no conversion.
     """
@@ -35,22 +34,23 @@ class ConvertVersion(ir.passes.InPlacePass):
         """Convert `model` in place."""
         version = model.graph.opset_imports.get("")
         if version is None or version >= self.target:
-            return ir.passes.PassResult(model, self._raise_ir_version(model))
+            return ir.passes.PassResult(model, _raise_ir_version(model))
         tensors = {name: value.const_value for name, value in model.graph.initializers.items()}
         count = len(model.graph.inputs)
-        proto = self._without_weights(model)
-        try:
-            converted = version_converter.convert_version(proto, self.target)
-        except (RuntimeError, version_converter.ConvertError) as error:
-            raise ValueError(str(error)) from error
+        with without_weights(model) as proto:
+            try:
+                converted = version_converter.convert_version(proto, self.target)
+            except (RuntimeError, version_converter.ConvertError) as error:
+                raise ValueError(str(error)) from error
         graph = ir.from_proto(converted).graph
-        for value in graph.inputs[count:]:
+        weights = graph.inputs[count:]
+        del graph.inputs[count:]
+        for value in weights:
             assert value.name is not None
             value.const_value = tensors[value.name]
             graph.register_initializer(value)
-        del graph.inputs[count:]
         model.graph = graph
-        self._raise_ir_version(model)
+        _raise_ir_version(model)
         return ir.passes.PassResult(model, True)
 
     def ensures(self, model: ir.Model) -> None:
@@ -58,34 +58,11 @@ class ConvertVersion(ir.passes.InPlacePass):
         if model.graph.opset_imports.get("", self.target) < self.target:
             raise ir.passes.PostconditionError(f"opset is below {self.target}")
 
-    @staticmethod
-    def _without_weights(model: ir.Model) -> onnx.ModelProto:
-        """`model` as a proto in which large initializers are the last graph inputs."""
-        graph = model.graph
-        count = len(graph.inputs)
-        large = {
-            name: value
-            for name, value in graph.initializers.items()
-            if value.const_value is not None and value.const_value.nbytes > _LARGE_BYTES
-        }
-        for name, value in large.items():
-            assert value.const_value is not None
-            value.shape = ir.Shape(value.const_value.shape)
-            value.dtype = value.const_value.dtype
-            graph.initializers.pop(name)
-            graph.inputs.append(value)
-        try:
-            return ir.to_proto(model)
-        finally:
-            del graph.inputs[count:]
-            for value in large.values():
-                graph.register_initializer(value)
 
-    @staticmethod
-    def _raise_ir_version(model: ir.Model) -> bool:
-        opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in model.graph.opset_imports.items()]
-        least = onnx.helper.find_min_ir_version_for(opsets, ignore_unknown=True)
-        if model.ir_version >= least:
-            return False
-        model.ir_version = least
-        return True
+def _raise_ir_version(model: ir.Model) -> bool:
+    opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in model.graph.opset_imports.items()]
+    least = onnx.helper.find_min_ir_version_for(opsets, ignore_unknown=True)
+    if model.ir_version >= least:
+        return False
+    model.ir_version = least
+    return True

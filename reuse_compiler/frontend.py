@@ -1,4 +1,4 @@
-"""From an ONNX file to the model that everything else works on."""
+"""From an ONNX file to the model that everything else works on: one opset, fixed shapes, nothing left to fold."""
 
 from __future__ import annotations
 
@@ -11,21 +11,29 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
-from onnxscript.optimizer import fold_constants_ir
 
 from reuse_compiler.errors import ModelError
-from reuse_compiler.files import read_bytes, sha256
+from reuse_compiler.onnx_file import read_model
+from reuse_compiler.passes.bind_shapes import BindShapes
 from reuse_compiler.passes.convert_version import ConvertVersion
+from reuse_compiler.passes.fold_batch_norm import FoldBatchNorm
+from reuse_compiler.passes.fold_constants import FoldConstants
+from reuse_compiler.passes.infer_shapes import InferShapes
 from reuse_compiler.passes.name_nodes import NameNodes
+from reuse_compiler.passes.remove_identities import RemoveIdentities
 
-__all__ = ["Model", "TensorSpec", "load"]
+__all__ = ["OPSET", "Model", "TensorSpec", "load"]
 
-_OPSET = 18
+OPSET = 18
+_ROUNDS = 16
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name, shape and dtype of an input or output of a model."""
+    """An input or output of a model: its name, its shape with the batch, its dtype.
+
+    A dimension of an output that depends on the values is -1; an output that is no tensor has dtype object.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -34,7 +42,21 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Model:
-    """A model brought into the form that the compiler works on."""
+    """A model in the form that the compiler works on.
+
+    Parameters
+    ----------
+    path : Path
+        The file that it came from.
+    sha256 : str
+        Hexadecimal SHA-256 of that file; external data, where there are any, are hashed after it.
+    ir : onnx_ir.Model
+        Opset 18 or later, inputs of fixed shape, constants and batch normalization folded, identities gone, shapes
+        inferred. Every node has a unique name: its own, or its first output's where it had none. A tensor that has the
+        name of one in the file has its value too.
+    inputs, outputs : tuple of TensorSpec
+        The model's own, in its order.
+    """
 
     path: Path
     sha256: str
@@ -43,46 +65,59 @@ class Model:
     outputs: tuple[TensorSpec, ...]
 
     def proto(self) -> onnx.ModelProto:
-        """The model as an ONNX proto."""
+        """The model as a new ONNX proto, weights inside."""
         return ir.to_proto(self.ir)
 
 
 def load(path: str | Path, *, shapes: Mapping[str, Sequence[int]] | None = None) -> Model:
-    """Read the ONNX file at `path`."""
+    """Read an ONNX file of opset 7 or later and bring it into the form that :class:`Model` describes.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file. External data must lie in its folder.
+    shapes : mapping of str to sequence of int, optional
+        Shapes of inputs by name, for those with open dimensions beyond the batch, or to override declared ones.
+        An open first dimension is the batch and becomes 1.
+
+    Raises
+    ------
+    ModelError
+        In one line that names the file, and the node and operator where there is one, if the file is not a valid model,
+        is the output of this compiler, or an input has an open dimension that `shapes` does not give.
+    """
     path = Path(path)
-    data = read_bytes(path)
-    model = ir.from_proto(onnx.load_model_from_string(data))
+    model, digest = read_model(path)
+    if "reuse.format_version" in model.metadata_props:
+        raise ModelError(f"{path}: it is a reuse model already: give the model that it was compiled from")
+    try:
+        common.CheckerPass()(model)
+        _normalize(model, shapes or {})
+    except (ModelError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelError(f"{path}: {' '.join(str(error).split())}") from error
+    inputs = tuple(_spec(value) for value in model.graph.inputs)
+    return Model(path, digest, model, inputs, tuple(_spec(value) for value in model.graph.outputs))
+
+
+def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
+    common.InlinePass()(model)
     common.RemoveInitializersFromInputsPass()(model)
-    for value in model.graph.inputs:
-        assert value.shape is not None
-        given = dict(shapes or {}).get(value.name or "")
-        dims = list(given) if given else list(value.shape)
-        for axis, dim in enumerate(dims):
-            if isinstance(dim, int):
-                continue
-            if axis:
-                raise ModelError(f"{path}: input {value.name}: dimension {axis} is open: give --shape {value.name}=..")
-            dims[axis] = 1
-        value.shape = ir.Shape(dims)
+    BindShapes(shapes)(model)
     NameNodes()(model)
-    ConvertVersion(_OPSET)(model)
-    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    fold_constants_ir(model, onnx_shape_inference=True, input_size_limit=1 << 31, output_size_limit=1 << 31)
-    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    common.IdentityEliminationPass()(model)
+    ConvertVersion(OPSET)(model)
+    for _ in range(_ROUNDS):
+        InferShapes()(model)
+        folded = FoldConstants()(model).modified
+        removed = RemoveIdentities()(model).modified
+        if not folded and not removed:
+            break
+    FoldBatchNorm()(model)
     common.RemoveUnusedNodesPass()(model)
+    InferShapes()(model)
     NameNodes()(model)
-    common.ShapeInferencePass()(model)
-    return Model(
-        path,
-        sha256(data),
-        model,
-        tuple(_spec(value) for value in model.graph.inputs),
-        tuple(_spec(value) for value in model.graph.outputs),
-    )
 
 
 def _spec(value: ir.Value) -> TensorSpec:
-    assert value.name is not None and value.shape is not None and value.dtype is not None
-    shape = tuple(dim if isinstance(dim, int) else -1 for dim in value.shape)
-    return TensorSpec(value.name, shape, np.dtype(value.dtype.numpy()))
+    shape = () if value.shape is None else tuple(dim if isinstance(dim, int) else -1 for dim in value.shape)
+    dtype = value.type.dtype.numpy() if isinstance(value.type, ir.TensorType) else object
+    return TensorSpec(str(value.name), shape, np.dtype(dtype))

@@ -1,0 +1,104 @@
+"""Give every graph input a fixed shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from reuse_compiler.errors import ModelError
+
+__all__ = ["BindShapes"]
+
+
+@dataclass(frozen=True)
+class BindShapes(ir.passes.InPlacePass):
+    """Bind the open dimensions of the graph's inputs.
+
+    1. An input in `shapes` (by name) takes the shape given there.
+    2. An open first dimension is the batch and becomes 1.
+    3. A symbol bound by 1 or 2 is bound wherever it occurs, also in the shapes that are declared of other tensors.
+    4. Where `shapes` overrides a fixed size, the declared shapes of other tensors no longer hold and are dropped.
+
+    Raises ModelError where a dimension stays open, a symbol would get two sizes, an input is not a tensor or has no
+    rank, or `shapes` does not fit.
+    """
+
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Bind the shapes in place."""
+        inputs = {str(value.name): value for value in model.graph.inputs}
+        unknown = next((name for name in self.shapes if name not in inputs), None)
+        if unknown is not None:
+            raise ModelError(f"shape of {unknown}: the model has no such input: it has {', '.join(inputs)}")
+        before = {name: value.shape for name, value in inputs.items()}
+        symbols = self._symbols(inputs)
+        overridden = any(_contradicts(inputs[name], given) for name, given in self.shapes.items())
+        for name, value in inputs.items():
+            value.shape = ir.Shape(self._bound(name, value, symbols))
+        for value in (value for node in model.graph for value in node.outputs):
+            value.shape = None if overridden else _substituted(value.shape, symbols)
+        return ir.passes.PassResult(model, any(before[name] != value.shape for name, value in inputs.items()))
+
+    def ensures(self, model: ir.Model) -> None:
+        """Every input has a fixed shape."""
+        if not all(value.shape is not None and value.shape.is_static() for value in model.graph.inputs):
+            raise ir.passes.PostconditionError("an input has an open dimension")
+
+    def _symbols(self, inputs: Mapping[str, ir.Value]) -> dict[str, int]:
+        """Sizes of the symbols: those that `shapes` gives first, then 1 for those of a first dimension."""
+        symbols: dict[str, int] = {}
+        for name, given in self.shapes.items():
+            dims = _declared(name, inputs[name])
+            if dims is not None and len(dims) != len(given):
+                raise ModelError(f"shape of {name}: {list(given)} has {len(given)} dimensions, the input {len(dims)}")
+            if any(size < 1 for size in given):
+                raise ModelError(f"shape of {name}: {list(given)}: give sizes of 1 or more")
+            for dim, size in zip(dims or (), given, strict=False):
+                if isinstance(dim, str) and symbols.setdefault(dim, size) != size:
+                    raise ModelError(f"shape of {name}: {dim} would be {symbols[dim]} and {size}: give one size")
+        for name, value in inputs.items():
+            dims = _declared(name, value)
+            if name not in self.shapes and dims and isinstance(dims[0], str):
+                symbols.setdefault(dims[0], 1)
+        return symbols
+
+    def _bound(self, name: str, value: ir.Value, symbols: Mapping[str, int]) -> list[int]:
+        if name in self.shapes:
+            return list(self.shapes[name])
+        dims = _declared(name, value)
+        if dims is None:
+            raise ModelError(f"input {name}: its shape is not declared: give --shape {name}=1,..")
+        sizes: list[int] = []
+        for axis, dim in enumerate(dims):
+            size = symbols.get(dim) if isinstance(dim, str) else dim
+            if size is None and axis == 0:
+                size = 1
+            if size is None:
+                example = ",".join(str(symbols.get(str(d), d or "N")) for d in dims)
+                symbol = f" ({dim})" if dim else ""
+                raise ModelError(f"input {name}: dimension {axis}{symbol} is open: give --shape {name}={example}")
+            sizes.append(size)
+        return sizes
+
+
+def _declared(name: str, value: ir.Value) -> list[int | str | None] | None:
+    """Declared dimensions: a size, a symbol, or None for an open one without a name; sizes below 1 count as open."""
+    if value.type is not None and not isinstance(value.type, ir.TensorType):
+        raise ModelError(f"input {name} is a {type(value.type).__name__}: only tensors can be fed")
+    if value.shape is None:
+        return None
+    return [dim if isinstance(dim, int) and dim > 0 else getattr(dim, "value", None) for dim in value.shape]
+
+
+def _contradicts(value: ir.Value, given: Sequence[int]) -> bool:
+    fixed = _declared(str(value.name), value) or []
+    return any(isinstance(dim, int) and dim != size for dim, size in zip(fixed, given, strict=False))
+
+
+def _substituted(shape: ir.Shape | None, symbols: Mapping[str, int]) -> ir.Shape | None:
+    if shape is None:
+        return None
+    return ir.Shape(dim if isinstance(dim, int) else symbols.get(str(dim.value), dim) for dim in shape)

@@ -1,0 +1,73 @@
+"""Infer the shape and type of every tensor of the top graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+
+from reuse_compiler.passes.weightless import without_weights
+
+__all__ = ["InferShapes"]
+
+
+@dataclass(frozen=True)
+class InferShapes(ir.passes.InPlacePass):
+    """Infer shapes forward from the graph's inputs.
+
+    1. What the file declares of a tensor that a node produces is set aside: files are wrong there, above all once the
+       batch is bound.
+    2. Where inference leaves a tensor without rank or a dimension open, a size that is declared fills in.
+
+    Raises ValueError with the message of onnx where a node's inputs contradict its operator.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Infer in place."""
+        values = {str(value.name): value for node in model.graph for value in node.outputs if value.name}
+        declared = {name: value.shape for name, value in values.items()}
+        for node in model.graph.all_nodes():
+            for value in node.outputs:
+                value.shape = None
+        _adopt(values, _infer(model))
+        if _fill(values, declared):
+            _adopt(values, _infer(model))
+        return ir.passes.PassResult(model, any(declared[name] != value.shape for name, value in values.items()))
+
+
+def _infer(model: ir.Model) -> ir.Graph:
+    with without_weights(model) as proto:
+        try:
+            inferred = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
+        except (onnx.shape_inference.InferenceError, RuntimeError) as error:
+            raise ValueError(str(error)) from error
+    return ir.from_proto(inferred).graph
+
+
+def _adopt(values: Mapping[str, ir.Value], inferred: ir.Graph) -> None:
+    for node in inferred:
+        for source in node.outputs:
+            value = values.get(str(source.name))
+            if value is None:
+                continue
+            value.shape = source.shape
+            if source.type is not None:
+                value.type = source.type
+
+
+def _fill(values: Mapping[str, ir.Value], declared: Mapping[str, ir.Shape | None]) -> bool:
+    """Fill open dimensions from the declared sizes; whether there were any."""
+    filled = False
+    for name, value in values.items():
+        known = declared[name]
+        if known is None or (value.shape is not None and (value.shape.is_static() or len(value.shape) != len(known))):
+            continue
+        now = list(value.shape) if value.shape is not None else [ir.SymbolicDim(None)] * len(known)
+        dims = [old if isinstance(old, int) else new for old, new in zip(now, known, strict=True)]
+        dims = [dim if isinstance(dim, int) else ir.SymbolicDim(None) for dim in dims]
+        if value.shape is None or any(isinstance(d, int) != isinstance(n, int) for d, n in zip(dims, now, strict=True)):
+            value.shape = ir.Shape(dims)
+            filled = True
+    return filled

@@ -1,0 +1,154 @@
+"""Is a graph well formed: does every node have a known operator, and every tensor one producer, without a cycle?
+
+onnx's own checker says less about where a fault is, and takes an unsorted graph for a broken one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import onnx
+import onnxruntime as ort
+
+from reuse_compiler.errors import ModelError
+from reuse_compiler.runtime_errors import RUNTIME_ERRORS
+
+__all__ = ["check_operators", "check_wiring"]
+
+_ALIAS = {"ai.onnx": ""}
+
+
+def check_operators(path: Path, proto: onnx.ModelProto) -> None:
+    """Raise ModelError for the first node whose operator is unknown.
+
+    Known are the operators of the installed onnx at the opset that the model imports, and the model's own functions.
+    An operator of another domain is known if onnxruntime takes the model.
+    """
+    own = {(function.domain, function.name) for function in proto.functions}
+    foreign: onnx.NodeProto | None = None
+    domains = {schema.domain for schema in onnx.defs.get_all_schemas()}
+    for node, opsets in _all_nodes(proto):
+        domain = _ALIAS.get(node.domain, node.domain)
+        if (node.domain, node.op_type) in own:
+            continue
+        if domain not in domains:
+            foreign = foreign or node
+            continue
+        version = opsets.get(domain)
+        if version is None:
+            raise ModelError(f"{path}: {describe(node)}: the model imports no opset of domain {domain or 'ai.onnx'}")
+        if not onnx.defs.has(node.op_type, max_inclusive_version=version, domain=domain):
+            raise ModelError(f"{path}: {describe(node)}: no such operator in opset {version} of {domain or 'ai.onnx'}")
+    if foreign is not None:
+        _ask_onnxruntime(path, foreign)
+
+
+def check_wiring(path: Path, proto: onnx.ModelProto) -> bool:
+    """Whether the nodes of every graph are in topological order.
+
+    Raises ModelError for a tensor that two nodes produce, one that nothing produces, or a cycle.
+    """
+    return _check_graph(path, proto.graph, frozenset())
+
+
+def describe(node: onnx.NodeProto) -> str:
+    """A node for an error message: its name, or its first output where it has none, and its operator."""
+    name = node.name or next((output for output in node.output if output), "(no name)")
+    operator = f"{node.domain}.{node.op_type}" if _ALIAS.get(node.domain, node.domain) else node.op_type
+    return f"node {name} ({operator})"
+
+
+def _all_nodes(proto: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, dict[str, int]]]:
+    """Every node of the graph, its subgraphs and the functions, with the opsets that hold there."""
+    opsets = {_ALIAS.get(entry.domain, entry.domain): entry.version for entry in proto.opset_import}
+    yield from ((node, opsets) for node in _nested(proto.graph.node))
+    for function in proto.functions:
+        inside = opsets | {_ALIAS.get(entry.domain, entry.domain): entry.version for entry in function.opset_import}
+        yield from ((node, inside) for node in _nested(function.node))
+
+
+def _nested(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    for node in nodes:
+        yield node
+        for graph in _subgraphs(node):
+            yield from _nested(graph.node)
+
+
+def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _ask_onnxruntime(path: Path, node: onnx.NodeProto) -> None:
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    try:
+        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except RUNTIME_ERRORS as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            f"{path}: {describe(node)}: neither onnx nor onnxruntime knows the operator: {reason}"
+        ) from error
+
+
+def _check_graph(path: Path, graph: onnx.GraphProto, outer: frozenset[str]) -> bool:
+    given = outer | {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    producer: dict[str, int] = {}
+    for number, node in enumerate(graph.node):
+        for output in node.output:
+            if output in producer:
+                raise ModelError(f"{path}: {describe(node)}: another node produces {output} too")
+            if output:
+                producer[output] = number
+    before = _dependences(path, graph, given, producer)
+    _check_acyclic(path, graph, before)
+    missing = next(
+        (value.name for value in graph.output if value.name not in producer and value.name not in given), None
+    )
+    if missing is not None:
+        raise ModelError(f"{path}: graph output {missing}: no node produces it")
+    in_order = all(max(numbers, default=-1) < number for number, numbers in before.items())
+    visible = frozenset(given | set(producer))
+    inside = [_check_graph(path, subgraph, visible) for node in graph.node for subgraph in _subgraphs(node)]
+    return in_order and all(inside)
+
+
+def _dependences(
+    path: Path, graph: onnx.GraphProto, given: frozenset[str] | set[str], producer: dict[str, int]
+) -> dict[int, set[int]]:
+    """For each node the nodes of this graph whose outputs it reads, itself or in its subgraphs."""
+    before: dict[int, set[int]] = {}
+    for number, node in enumerate(graph.node):
+        for name in node.input:
+            if name and name not in producer and name not in given:
+                raise ModelError(f"{path}: {describe(node)}: nothing produces its input {name}")
+        reads = set(node.input).union(*(_captured(subgraph) for subgraph in _subgraphs(node)))
+        before[number] = {producer[name] for name in reads if name in producer}
+    return before
+
+
+def _captured(graph: onnx.GraphProto) -> set[str]:
+    """Names that `graph` and its subgraphs take from outside."""
+    own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    own.update(output for node in graph.node for output in node.output)
+    reads = {value.name for value in graph.output}
+    for node in graph.node:
+        reads.update(node.input)
+        reads.update(*(_captured(subgraph) for subgraph in _subgraphs(node)))
+    return reads - own
+
+
+def _check_acyclic(path: Path, graph: onnx.GraphProto, before: dict[int, set[int]]) -> None:
+    try:
+        TopologicalSorter(before).prepare()
+    except CycleError as error:
+        first, *rest = [graph.node[number] for number in error.args[1][:-1]]
+        through = ", ".join(describe(node) for node in rest[:3])
+        raise ModelError(
+            f"{path}: {describe(first)}: it depends on its own output" + (f" through {through}" if rest else "")
+        ) from error
