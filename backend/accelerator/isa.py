@@ -23,6 +23,7 @@ from reuse_compiler.errors import ProgramError
 __all__ = [
     "EXECUTION_UNITS",
     "INSTRUCTIONS",
+    "OPCODE_BITS",
     "WORD_BYTES",
     "Binary",
     "Choice",
@@ -244,7 +245,7 @@ class Instruction:
 
     def encode(self) -> bytes:
         """The instruction word: 128 bytes. Raises ProgramError naming a field that does not fit."""
-        word, position = self.OPCODE, _OPCODE_BITS
+        word, position = self.OPCODE, OPCODE_BITS
         for field in fields(type(self)):
             word |= field.to_bits(getattr(self, field.name), self.MNEMONIC) << position
             position += field.bits
@@ -257,7 +258,7 @@ class Instruction:
         return {unit: count for unit, count in zip(EXECUTION_UNITS, counts, strict=True) if count}
 
 
-_OPCODE_BITS = 8
+OPCODE_BITS = 8
 INSTRUCTIONS: dict[int, type[Instruction]] = {}
 _FIELDS: dict[type[Instruction], tuple[Field, ...]] = {}
 
@@ -272,7 +273,7 @@ def _instruction(opcode: int, mnemonic: str, unit: Unit, *events: Event) -> Call
         declared = dataclass(frozen=True, kw_only=True)(cls)
         layout = tuple(Field(name=f.name, **f.metadata) for f in dataclasses.fields(declared))
         assert opcode not in INSTRUCTIONS, f"opcode {opcode:#x} is taken"
-        assert _OPCODE_BITS + sum(f.bits for f in layout) <= WORD_BYTES * 8, f"{mnemonic} is too wide"
+        assert OPCODE_BITS + sum(f.bits for f in layout) <= WORD_BYTES * 8, f"{mnemonic} is too wide"
         INSTRUCTIONS[opcode] = declared
         _FIELDS[declared] = layout
         return declared
@@ -294,11 +295,11 @@ def decode(word: bytes) -> Instruction:
     if len(word) != WORD_BYTES:
         raise ProgramError(f"instruction word has {len(word)} bytes: it must have {WORD_BYTES}")
     bits = int.from_bytes(word, "little")
-    opcode = bits & ((1 << _OPCODE_BITS) - 1)
+    opcode = bits & ((1 << OPCODE_BITS) - 1)
     kind = INSTRUCTIONS.get(opcode)
     if kind is None:
         raise ProgramError(f"field opcode is {opcode:#04x}: no instruction has it")
-    bits >>= _OPCODE_BITS
+    bits >>= OPCODE_BITS
     values: dict[str, Any] = {}
     for field in fields(kind):
         values[field.name] = field.from_bits(bits & ((1 << field.bits) - 1), kind.MNEMONIC)
