@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from reuse_compiler.models.autopilot.camera import COLUMNS, FOCAL, Mount
 from reuse_compiler.models.autopilot.noise import smooth
 from reuse_compiler.models.autopilot.palette import Palette
+from reuse_compiler.models.autopilot.picture import Float, blend, clip
 from reuse_compiler.models.autopilot.texture import noise_tile
 
 __all__ = ["view"]
 
 _SKY_ROWS = 30.0
-
-Float = NDArray[np.float32]
 
 
 def view(below: Float, seat: Mount, yaw: float, time: float, seed: int, colours: Palette) -> Float:
@@ -37,15 +36,16 @@ def view(below: Float, seat: Mount, yaw: float, time: float, seed: int, colours:
     """
     above = -below
     angle = yaw + np.arctan((np.arange(COLUMNS) - seat.centre) / FOCAL)
-    height = np.clip(above / np.float32(_SKY_ROWS), 0, 1)[..., None]
-    picture = colours.haze + np.sqrt(height) * (colours.sky - colours.haze)
-    _blend(picture, _clouds(above, angle + 0.004 * time), colours.cloud)
-    hills = 3.2 + 3.0 * smooth(seed, 51, angle, 0.16) + 0.8 * smooth(seed, 52, angle, 0.04)
-    _blend(picture, _below(above, hills), colours.hills * colours.sun)
-    woods = 1.6 + 1.5 * smooth(seed, 53, angle, 0.07) + 0.9 * smooth(seed, 54, angle, 0.013)
-    shade = 1 + 0.35 * smooth(seed, 55, angle, 0.02)
+    height = clip(above / np.float32(_SKY_ROWS), 0, 1)[..., None]
+    picture: Float = colours.haze + np.sqrt(height) * (colours.sky - colours.haze)
+    blend(picture, _clouds(above, angle + 0.004 * time), colours.cloud)
+    waves = smooth(seed, [[51], [52], [53], [54], [55]], angle, [[0.16], [0.04], [0.07], [0.013], [0.02]])
+    hills = 3.2 + 3.0 * waves[0] + 0.8 * waves[1]
+    blend(picture, _below(above, hills), colours.hills * colours.sun)
+    woods = 1.6 + 1.5 * waves[2] + 0.9 * waves[3]
+    shade = 1 + 0.35 * waves[4]
     wood = (0.55 * colours.leaves + 0.45 * colours.hills) * colours.sun
-    _blend(picture, _below(above, woods), shade[:, None].astype(np.float32) * wood)
+    blend(picture, _below(above, woods), shade[:, None].astype(np.float32) * wood)
     return picture
 
 
@@ -56,14 +56,8 @@ def _clouds(above: Float, angle: NDArray[np.float64]) -> Float:
     level = np.full(above.shape, 2, np.int32)
     veil = tile.sample(above * np.float32(1.6) + 40, across, level, level)
     veil += tile.sample(above * np.float32(0.7) + 90, across * np.float32(0.4), level, level)
-    return np.clip(veil * np.float32(0.35) - np.float32(0.1), 0, np.float32(0.75))
+    return clip(veil * np.float32(0.35) - np.float32(0.1), 0, 0.75)
 
 
 def _below(above: Float, crest: NDArray[np.float64]) -> Float:
-    return np.clip(crest.astype(np.float32) - above + np.float32(0.5), 0, 1)
-
-
-def _blend(picture: Float, share: Float, colour: Float) -> None:
-    difference = colour - picture
-    difference *= share[..., None]
-    picture += difference
+    return clip(crest.astype(np.float32) - above + np.float32(0.5), 0, 1)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from numpy.typing import NDArray
 
 from reuse_compiler.models.autopilot.camera import COLUMNS, FOCAL, HEIGHT, ROWS, Mount
-from reuse_compiler.models.autopilot.palette import Palette
+from reuse_compiler.models.autopilot.palette import Palette, haziness
+from reuse_compiler.models.autopilot.picture import Float, blend, clip
+from reuse_compiler.models.autopilot.texture import noise_tile
 from reuse_compiler.models.autopilot.things import Thing
 
 __all__ = ["paint"]
 
 CAR_LENGTH = 4.2
+SMALL = 6.0  # pixels; a car below that shows its face alone, a crown no leaves
 _BLACK = np.full(3, 0.012, np.float32)
 _TYRE = np.full(3, 0.02, np.float32)
 _TRUNK = np.array([0.05, 0.035, 0.025], np.float32)
 _REFLECTOR = np.array([0.30, 0.05, 0.03], np.float32)
 _REAR_LIGHT = np.array([0.45, 0.02, 0.02], np.float32)
 _HEAD_LIGHT = np.array([1.2, 1.2, 1.1], np.float32)
-
-Float = NDArray[np.float32]
 
 
 def paint(picture: Float, thing: Thing, seat: Mount, colours: Palette) -> None:
@@ -42,7 +44,9 @@ def _foot(x: float, z: float, seat: Mount) -> tuple[float, float, float]:
 
 def _lit(colour: Float, z: float, colours: Palette) -> Float:
     """A colour in the sun, seen through the haze of `z` metres."""
-    return colour * colours.sun + np.float32(0.75 * (1 - np.exp(-z / 260))) * (colours.haze - colour * colours.sun)
+    lit = colour * colours.sun
+    lit += np.float32(haziness(z)) * (colours.haze - lit)
+    return lit
 
 
 def _tree(picture: Float, tree: Thing, seat: Mount, colours: Palette) -> None:
@@ -54,21 +58,32 @@ def _tree(picture: Float, tree: Thing, seat: Mount, colours: Palette) -> None:
     left, right = _span(column - 1.25 * radius_h, column + 1.25 * radius_h, COLUMNS)
     if top >= bottom or left >= right:
         return
-    v = ((np.arange(top, bottom, dtype=np.float32) - centre) / max(radius_v, 0.5))[:, None]
-    h = ((np.arange(left, right, dtype=np.float32) - column) / max(radius_h, 0.5))[None, :]
-    phase = 6.28 * tree.shape
-    lumps = 0.13 * np.sin(5.1 * h + phase) * np.cos(4.3 * v - phase) + 0.09 * np.sin(9.7 * v + 8.3 * h + 3 * phase)
-    cover = np.clip((1 - np.hypot(v, h) + lumps) * min(radius_v, radius_h) + 0.5, 0, 1)
-    soft = min(1.0, radius_v / 4)
-    shade = 1 - 0.35 * v + soft * 0.35 * np.sin(11 * h + phase) * np.sin(13 * v + 2 * phase)
-    colour = _lit(tree.colour, tree.z, colours)
-    _blend(picture[top:bottom, left:right], cover, shade[..., None] * colour)
+    v = (np.arange(top, bottom, dtype=np.float32) - np.float32(centre))[:, None] / np.float32(max(radius_v, 0.5))
+    h = (np.arange(left, right, dtype=np.float32) - np.float32(column))[None, :] / np.float32(max(radius_h, 0.5))
+    foliage = _foliage(v, h, tree.shape, radius_v) if radius_v > SMALL / 2 else np.float32(0)
+    cover = (1 - np.sqrt(v * v + h * h) + np.float32(0.16) * foliage) * np.float32(
+        min(radius_v, radius_h)
+    ) + np.float32(0.5)
+    shade = 1 - np.float32(0.35) * v + np.float32(0.22) * foliage
+    blend(picture[top:bottom, left:right], clip(cover, 0, 1), shade[..., None] * _lit(tree.colour, tree.z, colours))
+
+
+def _foliage(v: Float, h: Float, shape: float, radius: float) -> Float:
+    """Clumps of leaves over a crown, in its own coordinates: noise of deviation 1, softer where the crown is small."""
+    tile = noise_tile()
+    rough = tile.level(np.array([70 / max(radius, 1.0)]))
+    level = np.broadcast_to(rough, (v.size, h.size))
+    origin = np.float32(tile.size * shape)
+    zeros = np.zeros(level.shape, np.float32)
+    return tile.sample(v * 60 + origin + zeros, h * 60 + np.float32(3) * origin + zeros, level, level)
 
 
 def _post(picture: Float, post: Thing, seat: Mount, colours: Palette) -> None:
     column, row, scale = _foot(post.x, post.z, seat)
     top = row - post.height * scale
     _rectangle(picture, top, row, column, post.width * scale, _lit(post.colour, post.z, colours))
+    if post.height * scale < SMALL:
+        return
     band = top + 0.15 * post.height * scale
     reflector = _lit(_REFLECTOR, post.z, colours)
     _rectangle(picture, band, band + 0.18 * post.height * scale, column, post.width * scale, reflector)
@@ -80,7 +95,7 @@ def _car(picture: Float, car: Thing, seat: Mount, colours: Palette) -> None:
     shadow = 1.1 * car.width * front_scale
     _rectangle(picture, row - 0.5, front_row + 0.10 * front_scale, front_column, shadow, _BLACK, 0.75)
     coat = _lit(car.colour, car.z, colours)
-    for share in (1.0, 0.75, 0.5, 0.25):
+    for share in (1.0, 0.75, 0.5, 0.25) if front_scale * car.width > SMALL else ():
         z = car.z + share * CAR_LENGTH
         x = car.x + share * CAR_LENGTH * np.sin(car.heading)
         column, row, scale = _foot(float(x), z, seat)
@@ -95,9 +110,8 @@ def _face(picture: Float, car: Thing, seat: Mount, colours: Palette, coat: Float
     """The end of a car that looks at the camera: windscreen, body, bumper, lights, tyres."""
     column, row, scale = _foot(car.x, car.z, seat)
     width, height = car.width * scale, car.height * scale
-    for side in (-1, 1):
-        tyre = column + side * 0.40 * width
-        _rectangle(picture, row - 0.30 * scale, row, tyre, 0.14 * width, _TYRE)
+    _rectangle(picture, row - 0.30 * scale, row, column - 0.40 * width, 0.14 * width, _TYRE)
+    _rectangle(picture, row - 0.30 * scale, row, column + 0.40 * width, 0.14 * width, _TYRE)
     _rectangle(picture, row - height, row - 0.58 * height, column, 0.80 * width, coat)
     glass = _lit(np.float32(0.25) * colours.sky + _BLACK, car.z, colours)
     _rectangle(picture, row - 0.93 * height, row - 0.62 * height, column, 0.72 * width, glass)
@@ -122,19 +136,16 @@ def _rectangle(
         return
     rows = _overlap(first_row, last_row, top, bottom) * np.float32(opacity)
     columns = _overlap(first, last, left, right)
-    _blend(picture[first_row:last_row, first:last], np.outer(rows, columns), colour)
+    blend(picture[first_row:last_row, first:last], rows[:, None] * columns, colour)
 
 
 def _overlap(first: int, last: int, low: float, high: float) -> Float:
-    pixel = np.arange(first, last, dtype=np.float32)
-    return np.clip(np.minimum(pixel + 0.5, high) - np.maximum(pixel - 0.5, low), 0, 1).astype(np.float32)
+    """How much of every pixel first..last-1 lies in low..high, which reaches into all of them."""
+    share = np.ones(last - first, np.float32)
+    share[0] = min(first + 0.5, high) - max(first - 0.5, low)
+    share[-1] = min(last - 0.5, high) - max(last - 1.5, low)
+    return share
 
 
 def _span(low: float, high: float, size: int) -> tuple[int, int]:
-    return max(int(np.floor(low + 0.5)), 0), min(int(np.ceil(high + 0.5)), size)
-
-
-def _blend(picture: Float, share: Float, colour: Float) -> None:
-    difference = colour - picture
-    difference *= share[..., None]
-    picture += difference
+    return max(math.floor(low + 0.5), 0), min(math.ceil(high + 0.5), size)

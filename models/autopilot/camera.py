@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reuse_compiler.models.autopilot.noise import smooth
+from reuse_compiler.models.autopilot.picture import Float, clip
 
 __all__ = ["COLUMNS", "FOCAL", "HEIGHT", "HORIZON", "ROWS", "Mount", "develop", "mount"]
 
@@ -25,8 +26,6 @@ FULL_WELL = 6000.0  # electrons of a white pixel of the sensor
 READ_NOISE = 4.0  # electrons
 BINNED = 9  # sensor pixels averaged into one pixel of the image
 
-Float = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Mount:
@@ -39,10 +38,9 @@ class Mount:
 
 def mount(seed: int, time: float, shake: float = 1.0) -> Mount:
     """The camera's seat at `time` seconds: slow pitching of the car and quick, small vibration, in pixels times `shake`."""
-    pitch = 1.1 * float(smooth(seed, 21, time, 0.35)) + 0.35 * float(smooth(seed, 22, time, 0.07))
-    yaw = 0.25 * float(smooth(seed, 23, time, 0.11))
-    roll = 0.008 * float(smooth(seed, 24, time, 0.5))
-    return Mount(HORIZON + shake * pitch, (COLUMNS - 1) / 2 + shake * yaw, shake * roll)
+    slow, quick, yaw, roll = smooth(seed, [21, 22, 23, 24], time, [0.35, 0.07, 0.11, 0.5])
+    horizon = HORIZON + shake * (0.8 * slow + 0.25 * quick)
+    return Mount(float(horizon), float((COLUMNS - 1) / 2 + shake * 0.25 * yaw), float(shake * 0.008 * roll))
 
 
 def develop(radiance: Float, seed: int, number: int) -> NDArray[np.uint8]:
@@ -52,13 +50,13 @@ def develop(radiance: Float, seed: int, number: int) -> NDArray[np.uint8]:
     from `seed` and that number alone.
     """
     electrons = radiance * _shading()
-    np.clip(electrons, 0, 4 * FULL_WELL, out=electrons)
+    np.maximum(electrons, 0, out=electrons)
     noise = np.random.Generator(np.random.SFC64([seed, number])).standard_normal(electrons.shape, np.float32)
     noise *= np.sqrt((electrons + np.float32(READ_NOISE**2)) / np.float32(BINNED))
     electrons += noise
     electrons *= np.float32((_CURVE_POINTS - 1) / FULL_WELL)
-    np.clip(electrons, 0, _CURVE_POINTS - 1, out=electrons)
-    return _curve()[electrons.astype(np.int32)]
+    image: NDArray[np.uint8] = _curve()[clip(electrons, 0, _CURVE_POINTS - 1).astype(np.intp)]
+    return image
 
 
 _CURVE_POINTS = 16_384
@@ -69,7 +67,7 @@ def _curve() -> NDArray[np.uint8]:
     """The sRGB transfer curve (IEC 61966-2-1) to 8 bits, tabulated over linear light."""
     linear = (np.arange(_CURVE_POINTS) + 0.5) / _CURVE_POINTS
     curved = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.rint(curved * 255).astype(np.uint8)
+    return np.asarray(np.rint(curved * 255), np.uint8)
 
 
 @cache

@@ -7,7 +7,7 @@ FC layer and the output ``2 * atan(z)`` that the paper's 1.6 M parameters belong
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,7 +154,7 @@ def build(weights: Weights | None = None) -> ir.Model:
     return ir.Model(graph, ir_version=10, producer_name="reuse_compiler.models.autopilot")
 
 
-def _value(name: str, shape: tuple[int | str | None, ...], const: ir.TensorProtocol | None = None) -> ir.Value:
+def _value(name: str, shape: Sequence[int], const: ir.TensorProtocol | None = None) -> ir.Value:
     return ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.FLOAT), const_value=const)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from reuse_compiler.models.autopilot.noise import smooth, uniform
 
-__all__ = ["Palette", "light", "palette"]
+__all__ = ["Palette", "haziness", "light", "palette"]
 
 Colour = NDArray[np.float32]
 
@@ -52,9 +52,15 @@ def palette(seed: int) -> Palette:
     )
 
 
+def haziness(distance: ArrayLike) -> NDArray[np.float64]:
+    """Share of the haze's colour in what is seen at `distance` metres (Koschmieder's law)."""
+    return np.asarray(1 - np.exp(-np.asarray(distance) / 700))
+
+
 def light(seed: int, time: float) -> float:
     """The slow change of the light at `time` seconds, as a factor near 1: clouds before the sun, the camera's exposure."""
-    return 1.0 + 0.18 * float(smooth(seed, 32, time, 6.0)) + 0.05 * float(smooth(seed, 33, time, 1.2))
+    slow, quick = smooth(seed, [32, 33], time, [6.0, 1.2])
+    return float(1.0 + 0.18 * slow + 0.05 * quick)
 
 
 def _mix(first: tuple[float, ...], second: tuple[float, ...], share: float) -> Colour:

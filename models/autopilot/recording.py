@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reuse_compiler.models.autopilot import backdrop, brush, ground, things
-from reuse_compiler.models.autopilot.camera import ROWS, develop, mount
+from reuse_compiler.models.autopilot.camera import COLUMNS, ROWS, develop, mount
 from reuse_compiler.models.autopilot.palette import light, palette
+from reuse_compiler.models.autopilot.picture import blend, clip
 from reuse_compiler.models.autopilot.road import Moment, Road, drive
 
 __all__ = ["EVALUATION_SEED", "TRAINING_SEEDS", "labelled", "photograph", "prepare", "stream"]
@@ -53,11 +54,12 @@ def photograph(moment: Moment, seed: int, number: int) -> NDArray[np.uint8]:
     colours = palette(seed)
     seat = mount(seed, moment.time)
     below = ground.rows_below_horizon(seat, ROWS)
-    picture = backdrop.view(below, seat, moment.yaw, moment.time, seed, colours)
-    first = int((below < -0.5).all(axis=1).sum())
+    picture = np.empty((ROWS, COLUMNS, 3), np.float32)
+    first, last = int((below < -0.5).all(axis=1).sum()), int((below < 0.5).any(axis=1).sum())
+    picture[:last] = backdrop.view(below[:last], seat, moment.yaw, moment.time, seed, colours)
     near = ground.view(below[first:], seat, moment, seed, colours)
-    share = np.clip(below[first:, :, None] + np.float32(0.5), 0, 1)
-    picture[first:] += share * (near - picture[first:])
+    picture[last:] = near[last - first :]
+    blend(picture[first:last], clip(below[first:last] + np.float32(0.5), 0, 1), near[: last - first])
     for thing in things.in_view(moment, seed, colours.leaves):
         brush.paint(picture, thing, seat, colours)
     picture *= np.float32(light(seed, moment.time))

@@ -65,9 +65,8 @@ class Road:
 
     def curvature(self, s: Line) -> Line:
         """Curvature in 1/m at arc lengths `s`: a smooth process, radii seldom below 120 m."""
-        wide = 0.0055 * smooth(self.seed, 1, s, 160.0)
-        tight = 0.0030 * smooth(self.seed, 2, s, 60.0)
-        return self.bend * (wide + tight)
+        wide, tight = smooth(self.seed, [[1], [2]], s, [[160.0], [60.0]])
+        return np.asarray(self.bend * (0.0055 * wide + 0.0030 * tight))
 
     def ahead(self, pose: Pose) -> Path:
         """The road's centre line from the pose on, about 400 m of it."""
@@ -116,9 +115,10 @@ def drive(road: Road, seed: int, frames: int | None = None) -> Iterator[Moment]:
     while frames is None or number < frames:
         time = number * step
         path = road.ahead(pose)
-        speed = 20.5 + 5.0 * float(smooth(seed, 11, time, 9.0))
+        pace, aim = smooth(seed, [11, 12], time, [9.0, 3.5])
+        speed = float(20.5 + 5.0 * pace)
         yield Moment(time, pose, path, yaw, speed, steering_angle(path))
-        wanted = _pursuit(path, 0.6 * float(smooth(seed, 12, time, 3.5)))
+        wanted = _pursuit(path, float(0.6 * aim))
         turned = wanted if turned is None else turned + (wanted - turned) * step / STEERING_LAG
         under = float(road.curvature(np.array([pose.s]))[0])
         advance = speed * step * math.cos(pose.heading) / (1 - under * (LANE_CENTRE + pose.offset))

@@ -30,7 +30,8 @@ class Ripmap:
     def level(self, footprint: NDArray[np.float64]) -> Levels:
         """The level for a footprint given in texels of the sharpest level."""
         exact = np.rint(np.log2(np.maximum(footprint, 1.0)))
-        return np.minimum(exact, len(self.base) - 1).astype(np.int32)
+        level: Levels = np.minimum(exact, len(self.base) - 1).astype(np.int32)
+        return level
 
     def sample(self, v: Float, h: Float, v_level: Levels, h_level: Levels) -> Float:
         """Bilinear samples at (v, h), in texels of the sharpest level, from the given levels; all of one shape."""
@@ -40,7 +41,7 @@ class Ripmap:
         width = np.right_shift(np.int32(self.size), h_level)
         row0, row1 = start + v0 * width, start + v1 * width
         texels = self.texels
-        upper = texels[row0 + h0]
+        upper: Float = texels[row0 + h0]
         upper += h_part * (texels[row0 + h1] - upper)
         lower = texels[row1 + h0]
         lower += h_part * (texels[row1 + h1] - lower)

@@ -98,10 +98,10 @@ def _posts(moment: Moment) -> Iterator[_Placed]:
 
 
 def _cars(moment: Moment, seed: int) -> Iterator[_Placed]:
-    gap = 62.0 + 95.0 * float(smooth(seed, 63, moment.time, 14.0))
+    nearness, sway = smooth(seed, [63, 64], moment.time, [14.0, 4.0])
+    gap = float(62.0 - 95.0 * nearness)
     if gap > 14:
-        sway = 0.5 * float(smooth(seed, 64, moment.time, 4.0))
-        yield _car("leader", moment.pose.s + gap, LANE_CENTRE + sway, uniform(seed, 65, np.arange(4)))
+        yield _car("leader", moment.pose.s + gap, float(LANE_CENTRE + 0.5 * sway), uniform(seed, 65, np.arange(4)))
     travelled = -ONCOMING_SPEED * moment.time
     first = int(np.floor((moment.pose.s - travelled) / CAR_SPACING))
     slots = np.arange(first - 1, first + int(REACH["car"] // CAR_SPACING) + 2)
