@@ -16,6 +16,7 @@ from reuse_compiler.errors import ModelError
 from reuse_compiler.onnx_file import read_model
 from reuse_compiler.passes.bind_shapes import BindShapes
 from reuse_compiler.passes.convert_version import ConvertVersion
+from reuse_compiler.passes.explicit_pads import ExplicitPads
 from reuse_compiler.passes.fold_batch_norm import FoldBatchNorm
 from reuse_compiler.passes.fold_constants import FoldConstants
 from reuse_compiler.passes.infer_shapes import InferShapes
@@ -111,6 +112,7 @@ def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
         removed = RemoveIdentities()(model).modified
         if not folded and not removed:
             break
+    ExplicitPads()(model)
     FoldBatchNorm()(model)
     common.RemoveUnusedNodesPass()(model)
     InferShapes()(model)

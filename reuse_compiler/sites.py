@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from reuse_compiler.frontend import Model
 from reuse_compiler.geometry import ConvGeometry
+from reuse_compiler.rules import RULES, broken, conv_geometry
 
-__all__ = ["Site", "find_sites"]
+__all__ = ["Site", "bias_add", "find_sites", "is_site"]
 
 
 @dataclass(frozen=True)
 class Site:
-    """The input of one FC or CONV node with constant weights.
+    """The input of one FC or CONV node that keeps all of :mod:`reuse_compiler.rules`.
 
     Parameters
     ----------
@@ -30,13 +31,15 @@ class Site:
     shape : tuple of int
         Its shape, batch included.
     output : str
-        Name of the linear output; of a MatMul whose only use is the Add of a constant bias, the output of that Add.
+        Name of the linear output. Where the one reader of a MatMul is the Add of a constant bias, that is the output of
+        the Add, which belongs to the site.
     weight, bias : str
-        Names of the initializers; bias is None where there is none.
+        Names of the initializers; bias is None where there is none. The bias of a CONV has one value per output
+        channel; that of an FC is anything that broadcasts to one row of `out_features`.
     geometry : ConvGeometry or None
         Of a CONV.
     rows, in_features, out_features : int
-        Of an FC; rows is the product of the leading axes. Of a CONV: batch, input channels, output channels.
+        Of an FC; rows is the product of the leading axes. Of a CONV: the batch, which is 1, and its channels.
     """
 
     node: str
@@ -60,7 +63,10 @@ class Site:
         return self.rows * self.in_features * self.out_features
 
     def fan_out(self) -> NDArray[np.int64]:
-        """Multiply-accumulates that each input element takes part in: int64, broadcastable against `shape`."""
+        """Multiply-accumulates that each input element takes part in: int64, broadcastable against `shape`.
+
+        Its sum over the elements is `macs`.
+        """
         if self.geometry is not None:
             return self.geometry.fan_out()
         return np.full((1,) * len(self.shape), self.out_features, np.int64)
@@ -68,120 +74,88 @@ class Site:
 
 def find_sites(model: Model) -> list[Site]:
     """The sites of the top graph of `model`, in topological order."""
-    found = (_site(node) for node in model.ir.graph)
-    return [site for site in found if site is not None]
+    return [_site(node) for node in model.ir.graph if is_site(node)]
 
 
-def _site(node: ir.Node) -> Site | None:
-    if node.op_type == "Conv":
-        return _conv(node)
-    if node.op_type == "Gemm":
-        return _gemm(node)
-    if node.op_type == "MatMul":
-        return _matmul(node)
-    return None
+def is_site(node: ir.Node) -> bool:
+    """Whether `node` is a Conv, Gemm or MatMul that keeps every rule."""
+    return node.domain == "" and node.op_type in RULES and broken(node) is None
 
 
-def _shape(value: ir.Value) -> tuple[int, ...]:
-    assert value.shape is not None
-    return tuple(int(dim) for dim in value.shape)  # type: ignore[arg-type]
+def bias_add(node: ir.Node) -> ir.Node | None:
+    """The Add of a constant bias that belongs to the MatMul site `node`, if there is one.
 
-
-def _constant(value: ir.Value | None) -> bool:
-    return value is not None and value.const_value is not None and value.dtype == ir.DataType.FLOAT
-
-
-def _conv(node: ir.Node) -> Site | None:
-    x, w = node.inputs[0], node.inputs[1]
-    bias = node.inputs[2] if len(node.inputs) > 2 else None
-    assert x is not None and w is not None
-    if not _constant(w) or (bias is not None and not _constant(bias)):
+    It is the one reader of the MatMul, whose output is no graph output; its other operand is a float32 initializer that
+    broadcasts to one row of the output and adds no dimension.
+    """
+    if node.op_type != "MatMul":
         return None
-    shape, weight = _shape(x), _shape(w)
-    rank = len(shape) - 2
-    attributes = node.attributes
-    strides = tuple(attributes.get_ints("strides", [1] * rank) or [1] * rank)
-    dilations = tuple(attributes.get_ints("dilations", [1] * rank) or [1] * rank)
-    pads = tuple(attributes.get_ints("pads", [0] * 2 * rank) or [0] * 2 * rank)
-    geometry = ConvGeometry(
-        in_channels=shape[1],
-        out_channels=weight[0],
-        group=attributes.get_int("group", 1) or 1,
-        in_shape=shape[2:],
-        kernel=weight[2:],
-        strides=strides,
-        dilations=dilations,
-        pads_begin=pads[:rank],
-        pads_end=pads[rank:],
-    )
-    return Site(
-        _name(node),
-        "Conv",
-        "conv",
-        _name(x),
-        shape,
-        _name(node.outputs[0]),
-        _name(w),
-        None if bias is None else _name(bias),
-        geometry,
-        shape[0],
-        shape[1],
-        weight[0],
-    )
-
-
-def _gemm(node: ir.Node) -> Site | None:
-    x, w = node.inputs[0], node.inputs[1]
-    bias = node.inputs[2] if len(node.inputs) > 2 else None
-    assert x is not None and w is not None
-    if not _constant(w) or (bias is not None and not _constant(bias)):
-        return None
-    shape, weight = _shape(x), _shape(w)
-    out_features = weight[0] if node.attributes.get_int("transB", 0) else weight[1]
-    return Site(
-        _name(node),
-        "Gemm",
-        "fc",
-        _name(x),
-        shape,
-        _name(node.outputs[0]),
-        _name(w),
-        None if bias is None else _name(bias),
-        None,
-        shape[0],
-        shape[1],
-        out_features,
-    )
-
-
-def _matmul(node: ir.Node) -> Site | None:
-    x, w = node.inputs
-    assert x is not None and w is not None
-    if not _constant(w):
-        return None
-    shape, weight = _shape(x), _shape(w)
-    output, bias = node.outputs[0], None
+    output = node.outputs[0]
     uses = list(output.uses())
-    if len(uses) == 1 and uses[0].node.op_type == "Add" and not output.is_graph_output():
-        other = uses[0].node.inputs[1 - uses[0].idx]
-        if other is not None and _constant(other) and _shape(other)[-1:] == weight[1:]:
-            output, bias = uses[0].node.outputs[0], other
+    if len(uses) != 1 or output.is_graph_output():
+        return None
+    add, position = uses[0]
+    if add.op_type != "Add" or add.domain != "" or add.graph is not node.graph:
+        return None
+    bias = add.inputs[1 - position]
+    if bias is None or bias.const_value is None or bias.const_value.dtype != ir.DataType.FLOAT:
+        return None
+    shape = bias.const_value.shape.numpy()
+    features, rank = _shape(node.inputs[1])[1], len(_shape(node.inputs[0]))
+    is_row = shape[-1:] in ((), (1,), (features,)) and all(size == 1 for size in shape[:-1])
+    return add if is_row and len(shape) <= rank else None
+
+
+def _site(node: ir.Node) -> Site:
+    return _conv(node) if node.op_type == "Conv" else _fc(node)
+
+
+def _conv(node: ir.Node) -> Site:
+    geometry = conv_geometry(node)
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
     return Site(
-        _name(node),
-        "MatMul",
-        "fc",
-        _name(x),
-        shape,
-        _name(output),
-        _name(w),
-        None if bias is None else _name(bias),
-        None,
-        math.prod(shape[:-1]),
-        shape[-1],
-        weight[1],
+        node=_name(node),
+        op=node.op_type,
+        kind="conv",
+        input=_name(node.inputs[0]),
+        shape=_shape(node.inputs[0]),
+        output=_name(node.outputs[0]),
+        weight=_name(node.inputs[1]),
+        bias=None if bias is None else _name(bias),
+        geometry=geometry,
+        rows=_shape(node.inputs[0])[0],
+        in_features=geometry.in_channels,
+        out_features=geometry.out_channels,
     )
 
 
-def _name(thing: ir.Node | ir.Value) -> str:
-    assert thing.name is not None
+def _fc(node: ir.Node) -> Site:
+    shape, weight = _shape(node.inputs[0]), _shape(node.inputs[1])
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    add = bias_add(node)
+    if add is not None:
+        bias = next(value for value in add.inputs if value is not node.outputs[0])
+    return Site(
+        node=_name(node),
+        op=node.op_type,
+        kind="fc",
+        input=_name(node.inputs[0]),
+        shape=shape,
+        output=_name((add or node).outputs[0]),
+        weight=_name(node.inputs[1]),
+        bias=None if bias is None else _name(bias),
+        geometry=None,
+        rows=math.prod(shape[:-1]),
+        in_features=shape[-1],
+        out_features=weight[0] if node.attributes.get_int("transB", 0) else weight[1],
+    )
+
+
+def _name(thing: ir.Node | ir.Value | None) -> str:
+    assert thing is not None and thing.name is not None
     return thing.name
+
+
+def _shape(value: ir.Value | None) -> tuple[int, ...]:
+    assert value is not None and value.shape is not None
+    return tuple(value.shape.numpy())

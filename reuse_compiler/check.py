@@ -1,0 +1,130 @@
+"""What becomes of every node: reuse, dense on the accelerator, on the host, or rejected; by which rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+
+from reuse_compiler.backend.accelerator import supported
+from reuse_compiler.errors import ModelError
+from reuse_compiler.frontend import Model
+from reuse_compiler.passes.weightless import without_weights
+from reuse_compiler.rules import RULES, broken
+from reuse_compiler.runtime_errors import RUNTIME_ERRORS
+from reuse_compiler.sites import Site, bias_add, find_sites
+
+__all__ = ["NodeVerdict", "Verdict", "check"]
+
+Verdict = Literal["reuse", "dense", "host", "rejected"]
+
+
+@dataclass(frozen=True)
+class NodeVerdict:
+    """What becomes of one node.
+
+    Parameters
+    ----------
+    node, op : str
+        Its name, and its operator with the domain where that is not ONNX's own.
+    verdict : {"reuse", "dense", "host", "rejected"}
+        A reuse site on the accelerator; computed there in full; computed by onnxruntime; computed by nobody.
+    rule : str
+        The rule that decided. Of a Conv, Gemm or MatMul that is dense it is the one that keeps it from reuse; of a host
+        node the one of the accelerator.
+    measured : str
+        The value that was measured against the rule; empty where there is none.
+    """
+
+    node: str
+    op: str
+    verdict: Verdict
+    rule: str
+    measured: str
+
+
+def check(model: Model) -> list[NodeVerdict]:
+    """The verdict on every node of the top graph of `model`, in topological order.
+
+    A body of If, Loop or Scan goes with its node. Raises ModelError if onnxruntime does not take the model and no single
+    node is the cause.
+    """
+    sites = {site.node: site for site in find_sites(model)}
+    biases = {add.name: node.name for node in model.ir.graph if node.name in sites and (add := bias_add(node))}
+    refused = _refused(model)
+    verdicts = []
+    for node in model.ir.graph:
+        name = str(node.name)
+        if name in refused:
+            decided: tuple[Verdict, str, str] = "rejected", "onnxruntime has a kernel for the operator", refused[name]
+        elif name in biases:
+            decided = "reuse", "the bias of a site belongs to it", f"site {biases[name]}"
+        else:
+            decided = _decide(node, sites.get(name))
+        verdicts.append(NodeVerdict(name, f"{node.domain}.{node.op_type}" if node.domain else node.op_type, *decided))
+    return verdicts
+
+
+def _decide(node: ir.Node, site: Site | None) -> tuple[Verdict, str, str]:
+    supports, rule, measured = supported.verdict(node)
+    if not supports:
+        return "host", rule, measured
+    if site is not None:
+        shape = "x".join(str(size) for size in site.shape)
+        return "reuse", "constant float32 weights, an input that changes", f"{shape} input, {site.macs:,} MACs"
+    reason = broken(node) if node.domain == "" and node.op_type in RULES else None
+    return ("dense", reason.rule, reason.measured) if reason is not None else ("dense", rule, measured)
+
+
+def _refused(model: Model) -> dict[str, str]:
+    """The nodes for which onnxruntime has no kernel, and what it says."""
+    with without_weights(model.ir) as proto:
+        whole = _refusal(proto)
+    if whole is None:
+        return {}
+    nodes = list(model.ir.graph)
+    alone = {
+        str(node.name): reason for node in nodes if not _bodies(node) and (reason := _refusal(_single(model, node)))
+    }
+    if alone:
+        return alone
+    with_bodies = {str(node.name): whole for node in nodes if _bodies(node)}
+    if not with_bodies:
+        raise ModelError(f"{model.path}: onnxruntime does not take the model: {whole}")
+    return with_bodies
+
+
+def _bodies(node: ir.Node) -> Sequence[ir.Attr]:
+    kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+    return [attribute for attribute in node.attributes.values() if attribute.type in kinds]
+
+
+def _single(model: Model, node: ir.Node) -> onnx.ModelProto:
+    """A model of `node` alone, all its inputs fed."""
+    values = {value: ir.Value(name=value.name, type=value.type, shape=value.shape) for value in node.inputs if value}
+    inputs = [None if value is None else values[value] for value in node.inputs]
+    outputs = [ir.Value(name=value.name, type=value.type, shape=value.shape) for value in node.outputs]
+    copy = ir.Node(node.domain, node.op_type, inputs, node.attributes.values(), outputs=outputs, name=node.name)
+    graph = ir.Graph(
+        list(values.values()),
+        [value for value in outputs if value.name],
+        nodes=[copy],
+        opset_imports=model.ir.graph.opset_imports,
+        name="single",
+    )
+    return ir.to_proto(ir.Model(graph, ir_version=model.ir.ir_version))
+
+
+def _refusal(proto: onnx.ModelProto) -> str | None:
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    try:
+        ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except RUNTIME_ERRORS as error:
+        return " ".join(str(error).split())
+    return None
