@@ -1,0 +1,49 @@
+"""Multiply-accumulates of a model's nodes, for those that are no site as well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from reuse_compiler.frontend import Model
+from reuse_compiler.sites import Site
+
+__all__ = ["model_macs", "node_macs"]
+
+
+def model_macs(model: Model, sites: Sequence[Site]) -> int:
+    """Multiply-accumulates of one frame: those of `sites`, and those of every other node of the top graph."""
+    by_node = {site.node: site.macs for site in sites}
+    return sum(by_node.get(node.name or "", 0) or node_macs(node) for node in model.ir.graph)
+
+
+def node_macs(node: ir.Node) -> int:
+    """Multiply-accumulates of one execution of a `node` that is no site; 0 where it has none or a shape is open.
+
+    Products with padding count, since whoever executes the node computes them.
+    """
+    out = _shape(node.outputs[0]) if node.outputs else None
+    shapes = [_shape(value) for value in node.inputs]
+    if out is None or len(shapes) < 2 or shapes[0] is None or shapes[1] is None:
+        return 0
+    data, weight = shapes[0], shapes[1]
+    match node.op_type:
+        case "Conv":
+            return math.prod(out) * math.prod(weight[1:])
+        case "ConvTranspose":
+            return math.prod(data) * math.prod(weight[1:])
+        case "MatMul":
+            return math.prod(out) * data[-1]
+        case "Gemm":
+            return math.prod(out) * (data[0] if node.attributes.get_int("transA", 0) else data[1])
+        case "LSTM" | "GRU" | "RNN" if shapes[2] is not None:
+            return data[0] * data[1] * (math.prod(weight) + math.prod(shapes[2]))
+    return 0
+
+
+def _shape(value: ir.Value | None) -> tuple[int, ...] | None:
+    if value is None or value.shape is None or any(not isinstance(dim, int) for dim in value.shape):
+        return None
+    return tuple(int(dim) for dim in value.shape)  # type: ignore[arg-type]
