@@ -266,17 +266,16 @@ Declared = TypeVar("Declared", bound=Instruction)
 
 
 def _instruction(opcode: int, mnemonic: str, unit: Unit, *events: Event) -> Callable[[type[Declared]], type[Declared]]:
-    """Declare an instruction: freeze it, lay out its fields, and enter it into the table of opcodes."""
+    """Declare an instruction: lay out its fields and enter it into the table of opcodes."""
 
     def declare(cls: type[Declared]) -> type[Declared]:
         cls.OPCODE, cls.MNEMONIC, cls.UNIT, cls.EVENTS = opcode, mnemonic, unit, events
-        declared = dataclass(frozen=True, kw_only=True)(cls)
-        layout = tuple(Field(name=f.name, **f.metadata) for f in dataclasses.fields(declared))
+        layout = tuple(Field(name=f.name, **f.metadata) for f in dataclasses.fields(cls))
         assert opcode not in INSTRUCTIONS, f"opcode {opcode:#x} is taken"
         assert OPCODE_BITS + sum(f.bits for f in layout) <= WORD_BYTES * 8, f"{mnemonic} is too wide"
-        INSTRUCTIONS[opcode] = declared
-        _FIELDS[declared] = layout
-        return declared
+        INSTRUCTIONS[opcode] = cls
+        _FIELDS[cls] = layout
+        return cls
 
     return declare
 
@@ -318,17 +317,20 @@ def build(kind: type[Instruction], values: Mapping[str, Any]) -> Instruction:
 
 
 @_instruction(0x00, "halt", Unit.CONTROL)
+@dataclass(frozen=True, kw_only=True)
 class Halt(Instruction):
     """End the program."""
 
 
 @_instruction(0x01, "sync", Unit.CONTROL)
+@dataclass(frozen=True, kw_only=True)
 class Sync(Instruction):
     """Wait until every unit has completed all instructions issued before; the counters of completed instructions that
     `after_*` refer to begin again at zero."""
 
 
 @_instruction(0x02, "loop", Unit.CONTROL)
+@dataclass(frozen=True, kw_only=True)
 class Loop(Instruction):
     """Repeat the next `length` instructions, once for each sequence of the stream or each frame of the sequence. A
     body ends with `sync`."""
@@ -338,6 +340,7 @@ class Loop(Instruction):
 
 
 @_instruction(0x03, "configure.conv", Unit.CONTROL)
+@dataclass(frozen=True, kw_only=True)
 class ConfigureConv(Instruction):
     """Set the compute engine to a convolution; holds for the compute instructions that follow in program order. Unused
     spatial axes come first and have kernel, stride and dilation 1."""
@@ -354,6 +357,7 @@ class ConfigureConv(Instruction):
 
 
 @_instruction(0x04, "configure.quantizer", Unit.CONTROL, Event.TABLE_WRITE)
+@dataclass(frozen=True, kw_only=True)
 class ConfigureQuantizer(Instruction):
     """Load the quantizer of the instructions that follow in program order: index = clip(rint(x / step) + zero, 0,
     clusters - 1) with centroids c(k) = (k - zero) * step, computed as reuse_compiler.quantizers defines; while
@@ -371,6 +375,7 @@ class ConfigureQuantizer(Instruction):
 
 
 @_instruction(0x10, "load", Unit.DATA_MASTER, Event.DRAM_READ, Event.EDRAM_WRITE, Event.BUFFER_WRITE)
+@dataclass(frozen=True, kw_only=True)
 class Load(Instruction):
     """Copy count0 x count1 runs of `run_bytes` bytes from DRAM to the eDRAM or the I/O buffer. Run (i, j) starts at
     address + i * stride0 + j * stride1, on either side with its own strides."""
@@ -388,6 +393,7 @@ class Load(Instruction):
 
 
 @_instruction(0x11, "store", Unit.DATA_MASTER, Event.BUFFER_READ, Event.DRAM_WRITE)
+@dataclass(frozen=True, kw_only=True)
 class Store(Instruction):
     """Copy count0 x count1 runs of `run_bytes` bytes from the I/O buffer to DRAM, addressed as in `load`."""
 
@@ -403,6 +409,7 @@ class Store(Instruction):
 
 
 @_instruction(0x12, "fill", Unit.DATA_MASTER, Event.EDRAM_READ, Event.BUFFER_WRITE, Event.DRAM_WRITE)
+@dataclass(frozen=True, kw_only=True)
 class Fill(Instruction):
     """Write the state that a sequence starts with. With `count` zero: `repeat` copies of the `element_bytes` low bytes
     of `value`. Otherwise `copies` times in a row: each of the `count` float32 at `source` in the eDRAM, `repeat`
@@ -431,6 +438,7 @@ class Fill(Instruction):
     Event.BUFFER_WRITE,
     Event.TABLE_READ,
 )
+@dataclass(frozen=True, kw_only=True)
 class Quantize(Instruction):
     """Quantize outer x channels x inner float32 at `x`, given the past indices at `index`: the present indices replace
     them there, and the past ones move to `list`. The pair is the change list that delta instructions of several layers
@@ -439,6 +447,7 @@ class Quantize(Instruction):
     x: int = _address(32, "I/O buffer byte address of the tensor, contiguous")
     index: int = _address(32, "I/O buffer byte address of the indices, contiguous")
     list: int = _address(32, "I/O buffer byte address that receives the past indices, contiguous")
+    channel: int = _uint(32, "number of the first channel, for per-channel deadbands")
     outer: int = _uint(32, "extent before the channel axis")
     channels: int = _uint(32, "extent of the channel axis, along which deadbands lie")
     inner: int = _uint(32, "extent after the channel axis")
@@ -454,6 +463,7 @@ class Quantize(Instruction):
     Event.BUFFER_READ,
     Event.BUFFER_WRITE,
 )
+@dataclass(frozen=True, kw_only=True)
 class DenseFc(Instruction):
     """z = B + x W for a tile of a fully connected layer, or z += x W with `accumulate`. Weights are input-major."""
 
@@ -483,6 +493,7 @@ class DenseFc(Instruction):
     Event.BUFFER_WRITE,
     Event.TABLE_READ,
 )
+@dataclass(frozen=True, kw_only=True)
 class DeltaFc(Instruction):
     """z += (c(present) - c(past)) W over the inputs of the tile whose index changed. Without `listed` it quantizes x
     and compares with the past indices at `index`, and with `commit` replaces them; with `listed` the present indices
@@ -498,6 +509,7 @@ class DeltaFc(Instruction):
     z_stride: int = _uint(32, "elements between rows of z")
     weights: int = _address(32, "eDRAM byte address of the weights [inputs, outputs]")
     weights_stride: int = _uint(32, "elements between inputs")
+    channel: int = _uint(32, "number of the tile's first input, for per-channel deadbands")
     rows: int = _uint(32, "rows of the tile")
     inputs: int = _uint(32, "inputs of the tile")
     outputs: int = _uint(32, "outputs of the tile")
@@ -515,6 +527,7 @@ class DeltaFc(Instruction):
     Event.BUFFER_READ,
     Event.BUFFER_WRITE,
 )
+@dataclass(frozen=True, kw_only=True)
 class DenseConv(Instruction):
     """z = B + conv(x, W) for a tile of a convolution. The tile is position-free: it has its own input extents, padding
     and output extents. Kernel, strides and dilations are configured. The innermost axis is contiguous."""
@@ -556,6 +569,7 @@ class DenseConv(Instruction):
     Event.BUFFER_WRITE,
     Event.TABLE_READ,
 )
+@dataclass(frozen=True, kw_only=True)
 class DeltaConv(Instruction):
     """z += conv(c(present) - c(past), W) over the inputs of the tile whose index changed; each changed input corrects
     every output of the tile whose window covers it. `listed` as in delta.fc. Of the input tile the first
@@ -604,6 +618,7 @@ class DeltaConv(Instruction):
 
 
 @_instruction(0x30, "function", Unit.SPECIAL, Event.SPECIAL_OPERATIONS, Event.BUFFER_READ, Event.BUFFER_WRITE)
+@dataclass(frozen=True, kw_only=True)
 class Function(Instruction):
     """y = f(x), element by element, over a block of four axes; the innermost is contiguous."""
 
@@ -633,6 +648,7 @@ class Function(Instruction):
     Event.BUFFER_READ,
     Event.BUFFER_WRITE,
 )
+@dataclass(frozen=True, kw_only=True)
 class Elementwise(Instruction):
     """y = f(a, b), element by element, over a block of four axes. A stride of zero repeats the operand along that axis
     (broadcast). `b` is in the I/O buffer, or a constant in the eDRAM."""
@@ -662,6 +678,7 @@ class Elementwise(Instruction):
 
 
 @_instruction(0x32, "pool", Unit.SPECIAL, Event.SPECIAL_OPERATIONS, Event.BUFFER_READ, Event.BUFFER_WRITE)
+@dataclass(frozen=True, kw_only=True)
 class Pool(Instruction):
     """Pool a position-free tile; the innermost axis is contiguous."""
 
@@ -699,6 +716,7 @@ class Pool(Instruction):
 
 
 @_instruction(0x40, "host", Unit.HOST, Event.HOST_MACS, Event.HOST_OPERATIONS, Event.DRAM_READ, Event.DRAM_WRITE)
+@dataclass(frozen=True, kw_only=True)
 class Host(Instruction):
     """Run a sub-model that the accelerator has no instruction for; its operands lie in DRAM where the program's host
     table says."""

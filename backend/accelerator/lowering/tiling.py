@@ -169,7 +169,8 @@ def _largest(limit: int, fits: Callable[[int], bool]) -> int:
 def _enumerate(
     axes: list[list[AxisTile]], parts: list[tuple[int, int, int, int, int, bool]], channels_outermost: bool
 ) -> Iterator[ConvTile]:
-    boxes = list(itertools.product(*axes))
+    first, second, third = axes
+    boxes = list(itertools.product(first, second, third))
     pairs = (
         ((part, box) for part in parts for box in boxes)
         if channels_outermost

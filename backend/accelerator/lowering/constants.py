@@ -1,0 +1,108 @@
+"""Constants: their image in DRAM, and which of them stay in the eDRAM.
+
+Small constants (biases, deadbands, operands of element-wise layers) always stay. Of the weights the smallest stay as
+long as they fit beside the staging halves; the others pass through the halves tile by tile in every frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reuse_compiler.backend.accelerator.lowering.storage import aligned
+from reuse_compiler.errors import HardwareError
+
+__all__ = ["Constant", "ConstantImage", "Residency", "choose_residency"]
+
+_STAGING_HALF_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An array at a byte address of the DRAM image."""
+
+    address: int
+    bytes: int
+
+
+@dataclass
+class ConstantImage:
+    """The arrays of a model, each distinct one once, in the order in which they were added; `size` in bytes."""
+
+    size: int = 0
+    _arrays: list[NDArray[Any]] = field(default_factory=list)
+    _known: dict[bytes, Constant] = field(default_factory=dict)
+    _seen: dict[int, tuple[NDArray[Any], Constant]] = field(default_factory=dict)
+
+    def add(self, array: NDArray[Any]) -> Constant:
+        """The place of `array`, stored as float32 in C order."""
+        if id(array) not in self._seen:
+            self._seen[id(array)] = (array, self._add(array))
+        return self._seen[id(array)][1]
+
+    def _add(self, array: NDArray[Any]) -> Constant:
+        flat = np.ascontiguousarray(array, np.float32)
+        key = hashlib.sha256(flat.data).digest()
+        if key not in self._known:
+            self._known[key] = Constant(self.size, flat.nbytes)
+            self._arrays.append(flat)
+            self.size += aligned(flat.nbytes)
+        return self._known[key]
+
+    def add_floats(self, values: Sequence[float]) -> Constant:
+        """The place of a list of float32."""
+        return self._add(np.asarray(values, np.float32))
+
+    def image(self) -> NDArray[np.uint8]:
+        """The bytes of DRAM from address 0."""
+        image = np.zeros(self.size, np.uint8)
+        position = 0
+        for array in self._arrays:
+            image[position : position + array.nbytes] = array.reshape(-1).view(np.uint8)
+            position += aligned(array.nbytes)
+        return image
+
+
+@dataclass(frozen=True)
+class Residency:
+    """eDRAM byte addresses of the constants that stay, and the two halves for those that stream."""
+
+    resident: dict[Constant, int]
+    staging_start: int
+    staging_half: int
+
+
+def choose_residency(small: list[Constant], weights: dict[Constant, int], edram_bytes: int) -> Residency:
+    """Divide the eDRAM. `weights` maps a constant to the bytes of its smallest tile.
+
+    Raises HardwareError where the small constants and two smallest tiles do not fit.
+    """
+    everything = list(dict.fromkeys([*small, *weights]))
+    if sum(aligned(constant.bytes) for constant in everything) <= edram_bytes:
+        return _stack(everything, edram_bytes, 0)
+    half = aligned(max(_STAGING_HALF_BYTES, *weights.values()))
+    room = edram_bytes - 2 * half - sum(aligned(constant.bytes) for constant in dict.fromkeys(small))
+    if room < 0:
+        raise HardwareError(
+            f"eDRAM of {edram_bytes:,} bytes: the biases and two weight tiles of {half:,} bytes do not fit: make it"
+            f" {-room:,} bytes larger"
+        )
+    chosen = list(dict.fromkeys(small))
+    for constant in sorted(weights, key=lambda c: c.bytes):
+        if aligned(constant.bytes) <= room and constant not in chosen:
+            chosen.append(constant)
+            room -= aligned(constant.bytes)
+    return _stack(chosen, edram_bytes - 2 * half, half)
+
+
+def _stack(constants: list[Constant], staging_start: int, half: int) -> Residency:
+    resident, top = {}, 0
+    for constant in constants:
+        resident[constant] = top
+        top += aligned(constant.bytes)
+    return Residency(resident, staging_start, half)

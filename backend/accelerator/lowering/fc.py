@@ -1,0 +1,236 @@
+"""Lower a fully connected layer: tiles over rows, outputs, and (where weights stream from DRAM) inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reuse_compiler.backend.accelerator.isa import DeltaFc, DenseFc, Function, Space, Special
+from reuse_compiler.backend.accelerator.lowering.emitter import Box, Region
+from reuse_compiler.backend.accelerator.lowering.graph import FcSpec, Layer
+from reuse_compiler.backend.accelerator.lowering.quantizing import configure_quantizer, quantize_shared
+from reuse_compiler.backend.accelerator.lowering.storage import State
+from reuse_compiler.backend.accelerator.lowering.tiling import split_range
+from reuse_compiler.backend.accelerator.lowering.work import (
+    Block,
+    Context,
+    Planned,
+    StagingTooSmallError,
+    Work,
+    box_bytes,
+    pipeline,
+)
+from reuse_compiler.operators import Activation
+
+__all__ = ["lower_fc", "smallest_weight_tile"]
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Rows, inputs and outputs of one instruction, each (start, size)."""
+
+    rows: tuple[int, int]
+    inputs: tuple[int, int]
+    outputs: tuple[int, int]
+    first: bool  # of the input parts of these outputs
+    last: bool
+    last_reader: bool  # no later range of outputs reads these inputs
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """Where a tile's linear outputs are, and where its outputs go."""
+
+    z: Block
+    y: Block
+
+
+def smallest_weight_tile(spec: FcSpec, lanes: int) -> int:
+    """Bytes of the weights of one input, for the fewest outputs that a tile may have."""
+    return min(spec.outputs, lanes) * 4
+
+
+def lower_fc(context: Context, layer: Layer, spec: FcSpec) -> None:
+    """Emit the instructions of `layer`. Raises StagingTooSmallError where no tile fits the staging region."""
+    state = context.storages.states[layer.name] if context.reuse and spec.quantizer else None
+    if state is not None:
+        assert spec.quantizer is not None
+        configure_quantizer(context, spec.quantizer)
+        quantize_shared(context, layer, state, (spec.rows, spec.inputs, 1), spec.quantizer)
+    tiles = _tiles(context, layer, spec, state)
+    pipeline(context.emitter, _works(context, layer, spec, state, tiles))
+
+
+def _tiles(context: Context, layer: Layer, spec: FcSpec, state: State | None) -> list[_Tile]:
+    tiling = context.tiling
+    outputs = split_lanes(spec.outputs, tiling.accumulators, tiling.lanes)
+    widest = outputs[0][1]
+    inputs = [(0, spec.inputs)]
+    if context.is_streamed(context.image.add(spec.weight)):
+        inputs = split_range(spec.inputs, max(context.residency.staging_half // (widest * 4), 1))
+    rows = _rows(context, layer, spec, state, len(inputs), widest)
+    return [
+        _Tile(row, part, out, part == inputs[0], part == inputs[-1], out == outputs[-1])
+        for row in split_range(spec.rows, rows)
+        for out in outputs
+        for part in inputs
+    ]
+
+
+def split_lanes(size: int, most: int, lanes: int) -> list[tuple[int, int]]:
+    """Parts of at most `most`, multiples of the lanes but for the last."""
+    step = size if size <= most else max(most // lanes, 1) * lanes
+    return [(start, min(step, size - start)) for start in range(0, size, step)]
+
+
+def _rows(context: Context, layer: Layer, spec: FcSpec, state: State | None, parts: int, outputs: int) -> int:
+    """The most rows of a tile that accumulators and staging region hold; all its input parts stay in one half."""
+    inputs = spec.inputs
+    by_tensor = context.storages.by_tensor
+    data, output = by_tensor[layer.inputs[0].name], by_tensor[layer.outputs[0].name]
+    sizes = [(data, inputs, 4), (output, outputs, 4)]
+    if state is not None:
+        assert spec.quantizer is not None
+        size = spec.quantizer.index_dtype.itemsize
+        sizes = [(state.index, inputs, size), (state.linear, outputs, 4)]
+        sizes += [(data, inputs, 4)] if state.list is None else [(state.list, inputs, size)]
+        sizes += [] if output is state.linear else [(output, outputs, 4)]
+    staged = [(width, itemsize) for storage, width, itemsize in sizes if storage.buffer_address is None]
+    rows = min(spec.rows, max(context.tiling.accumulators // outputs, 1))
+    while rows and staged:
+        room = context.placement.staging_bytes // 2 - 64 * (1 + 2 * parts)
+        if sum(box_bytes((rows, width), itemsize) for width, itemsize in staged) <= room:
+            break
+        rows //= 2
+    if rows == 0:
+        raise StagingTooSmallError(layer.name)
+    return rows
+
+
+def _works(context: Context, layer: Layer, spec: FcSpec, state: State | None, tiles: list[_Tile]) -> list[Work]:
+    works: list[Work] = []
+    outputs: _Outputs | None = None
+    for number, tile in enumerate(tiles):
+        work = Work()
+        if tile.first:
+            context.half(sum(other.first for other in tiles[:number]), 2)
+        build = _dense if state is None else _delta
+        outputs = build(context, layer, spec, work, tile, number, None if tile.first else outputs)
+        works.append(work)
+    return works
+
+
+def _dense(
+    context: Context, layer: Layer, spec: FcSpec, work: Work, tile: _Tile, number: int, outputs: _Outputs | None
+) -> _Outputs:
+    """A dense tile. Input parts behind the first accumulate onto `outputs`."""
+    by_tensor = context.storages.by_tensor
+    data, output = by_tensor[layer.inputs[0].name], by_tensor[layer.outputs[0].name]
+    target, box = (spec.rows, spec.outputs), (tile.rows, tile.outputs)
+    x = context.block(work, data, (spec.rows, spec.inputs), (tile.rows, tile.inputs), 4, read=True)
+    z = outputs.z if outputs else context.block(work, output, target, box, 4, read=False)
+    weights, stride, weight_region = _weights(context, spec, work, tile, number)
+    bias, bias_region = context.constant(context.image.add(spec.bias))
+    dense = DenseFc(
+        layer=context.layer,
+        x=x.address,
+        x_stride=x.strides[0],
+        z=z.address,
+        z_stride=z.strides[0],
+        weights=weights,
+        weights_stride=stride,
+        bias=bias + 4 * tile.outputs[0],
+        rows=tile.rows[1],
+        inputs=tile.inputs[1],
+        outputs=tile.outputs[1],
+        accumulate=0 if tile.first else 1,
+    )
+    reads = [x.region, weight_region, bias_region if tile.first else z.region]
+    work.computes.append(Planned(dense, reads, [z.region]))
+    if tile.last:
+        _activate(context, work, spec.activation, z, z, box)
+        context.write_back(work, output, z, target, box, 4)
+    return _Outputs(z, z)
+
+
+def _delta(
+    context: Context, layer: Layer, spec: FcSpec, work: Work, tile: _Tile, number: int, outputs: _Outputs | None
+) -> _Outputs:
+    """A delta tile; all input parts correct the same linear outputs."""
+    assert spec.quantizer is not None
+    state, size = context.storages.states[layer.name], spec.quantizer.index_dtype.itemsize
+    by_tensor = context.storages.by_tensor
+    data, output = by_tensor[layer.inputs[0].name], by_tensor[layer.outputs[0].name]
+    source, part = (spec.rows, spec.inputs), (tile.rows, tile.inputs)
+    target, box = (spec.rows, spec.outputs), (tile.rows, tile.outputs)
+    if outputs is None:
+        z = context.block(work, state.linear, target, box, 4, read=True)
+        same = output is state.linear
+        outputs = _Outputs(z, z if same else context.block(work, output, target, box, 4, read=False))
+    z = outputs.z
+    index = context.block(work, state.index, source, part, size, read=True)
+    weights, stride, weight_region = _weights(context, spec, work, tile, number)
+    if state.list is None:
+        block = context.block(work, data, source, part, 4, read=True)
+        operand = {"x": block.address, "x_stride": block.strides[0]}
+    else:
+        block = context.block(work, state.list, source, part, size, read=True)
+        operand = {"list": block.address, "list_stride": block.strides[0], "listed": 1}
+    delta = DeltaFc(
+        layer=context.layer,
+        **operand,
+        index=index.address,
+        index_stride=index.strides[0],
+        z=z.address,
+        z_stride=z.strides[0],
+        weights=weights,
+        weights_stride=stride,
+        channel=tile.inputs[0],
+        rows=tile.rows[1],
+        inputs=tile.inputs[1],
+        outputs=tile.outputs[1],
+        commit=1 if tile.last_reader else 0,
+    )
+    writes = [z.region]
+    if tile.last_reader and state.list is None:
+        writes.append(index.region)
+        context.write_back(work, state.index, index, source, part, size)
+    work.computes.append(Planned(delta, [block.region, index.region, z.region, weight_region], writes))
+    if tile.last:
+        context.write_back(work, state.linear, z, target, box, 4)
+    if tile.last and output is not state.linear:
+        _activate(context, work, spec.activation, z, outputs.y, box)
+        context.write_back(work, output, outputs.y, target, box, 4)
+    return outputs
+
+
+def _weights(context: Context, spec: FcSpec, work: Work, tile: _Tile, number: int) -> tuple[int, int, Region]:
+    """eDRAM address, stride in elements and bytes of the tile's weights; a streamed part is loaded densely."""
+    constant = context.image.add(spec.weight)
+    first = (tile.inputs[0] * spec.outputs + tile.outputs[0]) * 4
+    if context.is_streamed(constant):
+        whole = tile.outputs[1] == spec.outputs
+        run, runs = (tile.outputs[1] * 4, tile.inputs[1]) if not whole else (tile.inputs[1] * spec.outputs * 4, 1)
+        address, region = context.stream(work, constant, number, first, run, runs, 0 if whole else spec.outputs * 4)
+        return address, tile.outputs[1], region
+    address, region = context.constant(constant)
+    return address + first, spec.outputs, Region(Space.EDRAM, region.start, region.stop)
+
+
+def _activate(context: Context, work: Work, activation: Activation, z: Block, y: Block, box: Box) -> None:
+    if activation == Activation():
+        return
+    ramp = Function(
+        layer=context.layer,
+        function=Special.RAMP,
+        alpha=activation.slope,
+        beta=activation.maximum,
+        x=z.address,
+        x_stride2=z.strides[0],
+        y=y.address,
+        y_stride2=y.strides[0],
+        size0=1,
+        size1=1,
+        size2=box[0][1],
+        size3=box[1][1],
+    )
+    work.computes.append(Planned(ramp, [z.region], [y.region]))

@@ -1,0 +1,306 @@
+"""From a reuse model to a program: one code with reuse, one without, over the same constants.
+
+Both codes come from the same steps; the baseline only leaves out quantizers and state and has the smaller buffer. Of
+the sizes tried for the staging region, the one whose code moves the fewest DRAM bytes a frame is taken.
+"""
+
+from __future__ import annotations
+
+import math
+
+import onnx_ir as ir
+
+from reuse_compiler.backend.accelerator.isa import Halt, Host, Instruction, Load, Loop, Over, Space, Store
+from reuse_compiler.backend.accelerator.lowering import conv, fc
+from reuse_compiler.backend.accelerator.lowering.constants import Constant, ConstantImage, Residency, choose_residency
+from reuse_compiler.backend.accelerator.lowering.emitter import Emitter, Region
+from reuse_compiler.backend.accelerator.lowering.graph import (
+    AliasSpec,
+    ConcatSpec,
+    ConvSpec,
+    ElementwiseSpec,
+    FcSpec,
+    FunctionSpec,
+    HostSpec,
+    Layer,
+    LayerGraph,
+    PoolSpec,
+    Tensor,
+    read_graph,
+)
+from reuse_compiler.backend.accelerator.lowering.quantizing import deadband_array
+from reuse_compiler.backend.accelerator.lowering.sections import begin_sequence, load_constants, state_place
+from reuse_compiler.backend.accelerator.lowering.special import (
+    lower_concat,
+    lower_elementwise,
+    lower_function,
+    lower_pool,
+)
+from reuse_compiler.backend.accelerator.lowering.storage import Placement, Storage, Storages, aligned, gather, place
+from reuse_compiler.backend.accelerator.lowering.work import Context, StagingTooSmallError
+from reuse_compiler.backend.accelerator.program import (
+    Binding,
+    Code,
+    HostModel,
+    LayerInfo,
+    Program,
+    Sections,
+    SiteInfo,
+    Tiling,
+)
+from reuse_compiler.errors import HardwareError
+
+__all__ = ["lower"]
+
+_STAGING_EIGHTHS = (0, 1, 2, 3, 4, 6)
+
+
+def lower(model: ir.Model, tiling: Tiling, model_sha256: str) -> Program:
+    """Lower a reuse model (or a model without reuse) for hardware of the sizes in `tiling`.
+
+    Raises ModelError where a shape is not known, and HardwareError where a memory is too small for the smallest tile.
+    """
+    graph = read_graph(model)
+    image = _constants(graph)
+    reuse = _best_code(graph, tiling, image, reuse=True)
+    baseline = _best_code(graph, tiling, image, reuse=False)
+    return Program(
+        reuse=reuse,
+        baseline=baseline,
+        constants=image.image(),
+        layers=tuple(_layer_info(layer) for layer in graph.layers),
+        tiling=tiling,
+        model_sha256=model_sha256,
+    )
+
+
+def _layer_info(layer: Layer) -> LayerInfo:
+    spec = layer.spec
+    if isinstance(spec, HostSpec):
+        return LayerInfo(layer.name, layer.op, "host", spec.macs, 0)
+    if not isinstance(spec, ConvSpec | FcSpec):
+        return LayerInfo(layer.name, layer.op, "dense", 0, 0)
+    macs = spec.geometry.macs if isinstance(spec, ConvSpec) else spec.rows * spec.inputs * spec.outputs
+    if spec.quantizer is None:
+        return LayerInfo(layer.name, layer.op, "dense", macs, 0)
+    inputs = math.prod(layer.inputs[0].shape)
+    quantizer = spec.quantizer
+    return LayerInfo(
+        layer.name, layer.op, "reuse", macs, inputs, quantizer.clusters, quantizer.step, quantizer.deadband
+    )
+
+
+def _constants(graph: LayerGraph) -> ConstantImage:
+    """The constants of all layers, in the order of the layers."""
+    image = ConstantImage()
+    for layer in graph.layers:
+        spec = layer.spec
+        if isinstance(spec, ConvSpec | FcSpec):
+            image.add(spec.weight)
+            image.add(spec.bias)
+            if spec.quantizer is not None and deadband_array(spec.quantizer):
+                image.add_floats(deadband_array(spec.quantizer))
+        elif isinstance(spec, ElementwiseSpec) and spec.constant is not None:
+            image.add(spec.constant)
+    return image
+
+
+def _residency(graph: LayerGraph, tiling: Tiling, image: ConstantImage, reuse: bool) -> Residency:
+    small: list[Constant] = []
+    weights: dict[Constant, int] = {}
+    for layer in graph.layers:
+        spec = layer.spec
+        if isinstance(spec, ConvSpec | FcSpec):
+            tile = (
+                conv.smallest_weight_tile(spec, tiling.lanes)
+                if isinstance(spec, ConvSpec)
+                else fc.smallest_weight_tile(spec, tiling.lanes)
+            )
+            constant = image.add(spec.weight)
+            weights[constant] = max(tile, weights.get(constant, 0))
+            small.append(image.add(spec.bias))
+            if reuse and spec.quantizer is not None and deadband_array(spec.quantizer):
+                small.append(image.add_floats(deadband_array(spec.quantizer)))
+        elif isinstance(spec, ElementwiseSpec) and spec.constant is not None:
+            small.append(image.add(spec.constant))
+    return choose_residency(small, weights, tiling.edram_bytes)
+
+
+def _best_code(graph: LayerGraph, tiling: Tiling, image: ConstantImage, *, reuse: bool) -> Code:
+    """The code with the fewest DRAM bytes a frame over the staging sizes tried."""
+    residency = _residency(graph, tiling, image, reuse)
+    buffer_bytes = tiling.buffer_bytes_reuse if reuse else tiling.buffer_bytes_base
+    sizes = [aligned(buffer_bytes * eighth // 8) for eighth in _STAGING_EIGHTHS]
+    bounds = {size: place(gather(graph, reuse), buffer_bytes, size).traffic for size in sizes}
+    best: tuple[int, Code] | None = None
+    failure = ""
+    for size in sorted(sizes, key=lambda s: (bounds[s], s)):
+        if best is not None and bounds[size] >= best[0]:
+            break
+        storages = gather(graph, reuse)
+        placement = place(storages, buffer_bytes, size)
+        try:
+            code = _code(graph, tiling, image, residency, storages, placement, reuse=reuse)
+        except StagingTooSmallError as error:
+            failure = str(error)
+            continue
+        moved = _moved_bytes(code.sections)
+        if best is None or moved < best[0]:
+            best = (moved, code)
+    if best is None:
+        raise HardwareError(
+            f"layer {failure}: its smallest tile does not fit the I/O buffer of {buffer_bytes:,} bytes: use hardware"
+            " with a larger buffer"
+        )
+    return best[1]
+
+
+def _moved_bytes(sections: Sections) -> int:
+    """DRAM bytes of loads and stores of one frame."""
+    moves = [instruction for instruction in sections.frame if isinstance(instruction, Load | Store)]
+    return sum(move.run_bytes * move.count0 * move.count1 for move in moves)
+
+
+def _code(
+    graph: LayerGraph,
+    tiling: Tiling,
+    image: ConstantImage,
+    residency: Residency,
+    storages: Storages,
+    placement: Placement,
+    *,
+    reuse: bool,
+) -> Code:
+    dram_bytes = _assign_dram(graph, storages, image.size)
+    context = Context(tiling, reuse, Emitter(), storages, placement, image, residency)
+    for number, layer in enumerate(graph.layers):
+        context.layer = number
+        _lower_layer(context, layer)
+    for tensor in graph.outputs:
+        context.store_whole(storages.by_tensor[tensor.name])
+    context.emitter.sync()
+    frame = context.emitter.instructions
+    setup = load_constants(context, graph)
+    start = begin_sequence(context, graph)
+    instructions: list[Instruction] = [
+        *setup,
+        Loop(over=Over.SEQUENCES, length=len(start) + 1 + len(frame)),
+        *start,
+        Loop(over=Over.FRAMES, length=len(frame)),
+        *frame,
+        Halt(),
+    ]
+    return Code(
+        instructions=tuple(instructions),
+        dram_bytes=dram_bytes,
+        buffer_bytes=placement.buffer_bytes,
+        inputs=tuple(_binding(storages, tensor) for tensor in graph.inputs),
+        outputs=tuple(_binding(storages, tensor) for tensor in graph.outputs),
+        hosts=_hosts(graph, storages),
+        sites=_sites(graph, storages) if reuse else (),
+    )
+
+
+def _assign_dram(graph: LayerGraph, storages: Storages, start: int) -> int:
+    """Give a DRAM address to whatever is there at some time; the size of DRAM in bytes."""
+    top = aligned(start)
+    outside = [storages.by_tensor[tensor.name] for tensor in (*graph.inputs, *graph.outputs)]
+    for storage in dict.fromkeys([*outside, *storages.everything]):
+        visits = storage.is_input or storage.is_output or storage.from_host or storage.to_host
+        if visits or storage.buffer_address is None:
+            storage.dram_address = top
+            top += aligned(max(storage.bytes, 1))
+    return top
+
+
+def _lower_layer(context: Context, layer: Layer) -> None:
+    spec = layer.spec
+    match spec:
+        case ConvSpec():
+            conv.lower_conv(context, layer, spec)
+        case FcSpec():
+            fc.lower_fc(context, layer, spec)
+        case FunctionSpec():
+            lower_function(context, layer, spec)
+        case ElementwiseSpec():
+            lower_elementwise(context, layer, spec)
+        case PoolSpec():
+            lower_pool(context, layer, spec)
+        case ConcatSpec():
+            lower_concat(context, layer, spec)
+        case HostSpec():
+            _lower_host(context, layer, spec)
+        case AliasSpec():
+            pass
+
+
+def _lower_host(context: Context, layer: Layer, spec: HostSpec) -> None:
+    """Bring the operands to DRAM and call the host."""
+    operands = [context.storages.by_tensor[tensor.name] for tensor in layer.inputs]
+    results = [context.storages.by_tensor[tensor.name] for tensor in layer.outputs]
+    for storage in operands:
+        if not storage.is_input:
+            context.store_whole(storage)
+    number = context.host_calls
+    context.host_calls += 1
+    call = Host(
+        layer=context.layer,
+        model=number,
+        macs=spec.macs,
+        operations=spec.operations,
+        read_bytes=sum(storage.bytes for storage in operands),
+        write_bytes=sum(storage.bytes for storage in results),
+    )
+    context.emitter.emit(call, [_dram(storage) for storage in operands], [_dram(storage) for storage in results])
+
+
+def _dram(storage: Storage) -> Region:
+    assert storage.dram_address is not None
+    return Region(Space.DRAM, storage.dram_address, storage.dram_address + storage.bytes)
+
+
+def _binding(storages: Storages, tensor: Tensor) -> Binding:
+    address = storages.by_tensor[tensor.name].dram_address
+    assert address is not None
+    return Binding(tensor.name, address, tensor.shape, tensor.dtype)
+
+
+def _hosts(graph: LayerGraph, storages: Storages) -> tuple[HostModel, ...]:
+    return tuple(
+        HostModel(
+            name=layer.name,
+            model=layer.spec.model,
+            inputs=tuple(_binding(storages, tensor) for tensor in layer.inputs),
+            outputs=tuple(_binding(storages, tensor) for tensor in layer.outputs),
+        )
+        for layer in graph.layers
+        if isinstance(layer.spec, HostSpec)
+    )
+
+
+def _sites(graph: LayerGraph, storages: Storages) -> tuple[SiteInfo, ...]:
+    """Where the kept state of every reuse layer lies."""
+    sites = []
+    for number, layer in enumerate(graph.layers):
+        spec = layer.spec
+        if not isinstance(spec, ConvSpec | FcSpec) or spec.quantizer is None:
+            continue
+        state = storages.states[layer.name]
+        index_memory, index_address = state_place(state.index)
+        linear_memory, linear_address = state_place(state.linear)
+        sites.append(
+            SiteInfo(
+                node=layer.name,
+                layer=number,
+                index_memory=index_memory.name.lower(),
+                index_address=index_address,
+                index_bytes=state.index.bytes,
+                linear_memory=linear_memory.name.lower(),
+                linear_address=linear_address,
+                linear_bytes=state.linear.bytes,
+                shape=layer.inputs[0].shape,
+                linear_shape=layer.outputs[0].shape,
+                index_dtype=spec.quantizer.index_dtype.name,
+            )
+        )
+    return tuple(sites)

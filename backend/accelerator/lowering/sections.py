@@ -1,0 +1,93 @@
+"""The sections around the frame: load the resident constants once, and write the state that a sequence starts with."""
+
+from __future__ import annotations
+
+import math
+
+from reuse_compiler.backend.accelerator.isa import Fill, Instruction, Load, Space
+from reuse_compiler.backend.accelerator.lowering.constants import Constant
+from reuse_compiler.backend.accelerator.lowering.emitter import Emitter, Region
+from reuse_compiler.backend.accelerator.lowering.graph import ConvSpec, ElementwiseSpec, FcSpec, Layer, LayerGraph
+from reuse_compiler.backend.accelerator.lowering.quantizing import deadband_array
+from reuse_compiler.backend.accelerator.lowering.storage import Storage
+from reuse_compiler.backend.accelerator.lowering.work import Context
+
+__all__ = ["begin_sequence", "load_constants", "state_place"]
+
+
+def state_place(storage: Storage) -> tuple[Space, int]:
+    """The memory and byte address where a kept state lives."""
+    if storage.buffer_address is not None:
+        return Space.BUFFER, storage.buffer_address
+    assert storage.dram_address is not None
+    return Space.DRAM, storage.dram_address
+
+
+def load_constants(context: Context, graph: LayerGraph) -> list[Instruction]:
+    """Load the resident constants, each booked on the first layer that uses it."""
+    emitter = Emitter()
+    owner: dict[Constant, int] = {}
+    for number, layer in enumerate(graph.layers):
+        for constant in _layer_constants(context, layer):
+            owner.setdefault(constant, number)
+    for constant, address in context.residency.resident.items():
+        load = Load(
+            layer=owner.get(constant, 0),
+            space=Space.EDRAM,
+            dram_address=constant.address,
+            address=address,
+            run_bytes=constant.bytes,
+            count0=1,
+            count1=1,
+        )
+        source = Region(Space.DRAM, constant.address, constant.address + constant.bytes)
+        emitter.emit(load, [source], [Region(Space.EDRAM, address, address + constant.bytes)])
+    emitter.sync()
+    return emitter.instructions
+
+
+def _layer_constants(context: Context, layer: Layer) -> list[Constant]:
+    spec = layer.spec
+    if isinstance(spec, ConvSpec | FcSpec):
+        channels = deadband_array(spec.quantizer) if context.reuse and spec.quantizer else ()
+        more = [context.image.add_floats(channels)] if channels else []
+        return [context.image.add(spec.weight), context.image.add(spec.bias), *more]
+    if isinstance(spec, ElementwiseSpec) and spec.constant is not None:
+        return [context.image.add(spec.constant)]
+    return []
+
+
+def begin_sequence(context: Context, graph: LayerGraph) -> list[Instruction]:
+    """Write the state that a sequence starts with: the zero index everywhere, and the bias as linear output."""
+    emitter = Emitter()
+    filled = set()
+    for number, layer in enumerate(graph.layers):
+        spec = layer.spec
+        if not context.reuse or not isinstance(spec, ConvSpec | FcSpec) or spec.quantizer is None:
+            continue
+        state = context.storages.states[layer.name]
+        if state.index not in filled:
+            filled.add(state.index)
+            size = spec.quantizer.index_dtype.itemsize
+            space, address = state_place(state.index)
+            region = Region(space, address, address + state.index.bytes)
+            zeros = Fill(
+                layer=number,
+                space=space,
+                address=address,
+                value=spec.quantizer.zero,
+                element_bytes=size,
+                repeat=state.index.bytes // size,
+            )
+            emitter.emit(zeros, [], [region])
+        source, bias_region = context.constant(context.image.add(spec.bias))
+        space, address = state_place(state.linear)
+        region = Region(space, address, address + state.linear.bytes)
+        if isinstance(spec, ConvSpec):
+            counts = {"count": spec.bias.size, "repeat": math.prod(spec.geometry.out_shape), "copies": 1}
+        else:
+            counts = {"count": spec.bias.size, "repeat": 1, "copies": spec.rows}
+        biases = Fill(layer=number, space=space, address=address, source=source, element_bytes=4, **counts)
+        emitter.emit(biases, [bias_region], [region])
+    emitter.sync()
+    return emitter.instructions
