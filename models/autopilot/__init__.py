@@ -1,6 +1,7 @@
 """AutoPilot: the paper's steering network, trained, and the driving stream that it sees.
 
-``reuse_compiler.models.autopilot:stream`` is a stream specification that every command takes.
+``reuse_compiler.models.autopilot:stream`` is a stream specification that every command takes: one drive of 300 frames;
+``reuse_compiler.models.autopilot:sequences`` is three drives of 100.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from reuse_compiler.models.autopilot.network import build
-from reuse_compiler.models.autopilot.recording import EVALUATION_SEED, labelled, stream
+from reuse_compiler.models.autopilot.recording import EVALUATION_SEED, labelled, sequences, stream
 
-__all__ = ["EVALUATION_SEED", "build", "labelled", "path", "stream"]
+__all__ = ["EVALUATION_SEED", "build", "labelled", "path", "sequences", "stream"]
 
 
 def path() -> Path:

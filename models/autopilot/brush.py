@@ -15,6 +15,7 @@ from reuse_compiler.models.autopilot.things import Thing
 __all__ = ["paint"]
 
 CAR_LENGTH = 4.2
+CLOSEST = 1.5  # metres; what is nearer lies outside the picture
 SMALL = 6.0  # pixels; a car below that shows its face alone, a crown no leaves
 _BLACK = np.full(3, 0.012, np.float32)
 _TYRE = np.full(3, 0.02, np.float32)
@@ -51,7 +52,8 @@ def _lit(colour: Float, z: float, colours: Palette) -> Float:
 
 def _tree(picture: Float, tree: Thing, seat: Mount, colours: Palette) -> None:
     column, row, scale = _foot(tree.x, tree.z, seat)
-    _rectangle(picture, row - 0.35 * tree.height * scale, row, column, 0.28 * scale, _lit(_TRUNK, tree.z, colours))
+    trunk = _lit(_TRUNK, tree.z, colours)
+    _rectangle(picture, row - 0.35 * tree.height * scale, row, column, 0.28 * scale, trunk, tree.opacity)
     radius_v, radius_h = 0.42 * tree.height * scale, 0.5 * tree.width * scale
     centre = row - 0.60 * tree.height * scale
     top, bottom = _span(centre - 1.25 * radius_v, centre + 1.25 * radius_v, ROWS)
@@ -65,7 +67,11 @@ def _tree(picture: Float, tree: Thing, seat: Mount, colours: Palette) -> None:
         min(radius_v, radius_h)
     ) + np.float32(0.5)
     shade = 1 - np.float32(0.35) * v + np.float32(0.22) * foliage
-    blend(picture[top:bottom, left:right], clip(cover, 0, 1), shade[..., None] * _lit(tree.colour, tree.z, colours))
+    blend(
+        picture[top:bottom, left:right],
+        clip(cover, 0, tree.opacity),
+        shade[..., None] * _lit(tree.colour, tree.z, colours),
+    )
 
 
 def _foliage(v: Float, h: Float, shape: float, radius: float) -> Float:
@@ -90,26 +96,32 @@ def _post(picture: Float, post: Thing, seat: Mount, colours: Palette) -> None:
 
 
 def _car(picture: Float, car: Thing, seat: Mount, colours: Palette) -> None:
-    column, row, scale = _foot(car.x, car.z + CAR_LENGTH / 2, seat)
-    front_column, front_row, front_scale = _foot(car.x, car.z, seat)
-    shadow = 1.1 * car.width * front_scale
-    _rectangle(picture, row - 0.5, front_row + 0.10 * front_scale, front_column, shadow, _BLACK, 0.75)
+    """A car as slices from its far end to its face, each over its strip of shadow."""
     coat = _lit(car.colour, car.z, colours)
-    for share in (1.0, 0.75, 0.5, 0.25) if front_scale * car.width > SMALL else ():
+    seen = FOCAL / max(car.z, 1.0) * car.width
+    slices = 0 if seen < SMALL else 4 if seen < 4 * SMALL else 14
+    for number in range(slices, 0, -1):
+        share = number / slices
         z = car.z + share * CAR_LENGTH
-        x = car.x + share * CAR_LENGTH * np.sin(car.heading)
-        column, row, scale = _foot(float(x), z, seat)
+        if z < CLOSEST:
+            return
+        x = car.x + share * CAR_LENGTH * math.sin(car.heading)
+        column, row, scale = _foot(x, z, seat)
+        nearer = _foot(x, max(z - CAR_LENGTH / slices, CLOSEST), seat)[1]
+        _rectangle(picture, row - 0.5, nearer, column, 1.1 * car.width * scale, _BLACK, 0.75)
         _rectangle(picture, row - 0.62 * car.height * scale, row - 0.2 * scale, column, car.width * scale, 0.7 * coat)
         if 0.2 < share < 0.9 or car.shape:
             cabin = 0.84 * car.width * scale
             _rectangle(picture, row - car.height * scale, row - 0.6 * car.height * scale, column, cabin, 0.8 * coat)
-    _face(picture, car, seat, colours, coat)
+    if car.z > CLOSEST:
+        _face(picture, car, seat, colours, coat)
 
 
 def _face(picture: Float, car: Thing, seat: Mount, colours: Palette, coat: Float) -> None:
     """The end of a car that looks at the camera: windscreen, body, bumper, lights, tyres."""
     column, row, scale = _foot(car.x, car.z, seat)
     width, height = car.width * scale, car.height * scale
+    _rectangle(picture, row - 0.10 * scale, row + 0.10 * scale, column, 1.1 * width, _BLACK, 0.75)
     _rectangle(picture, row - 0.30 * scale, row, column - 0.40 * width, 0.14 * width, _TYRE)
     _rectangle(picture, row - 0.30 * scale, row, column + 0.40 * width, 0.14 * width, _TYRE)
     _rectangle(picture, row - height, row - 0.58 * height, column, 0.80 * width, coat)

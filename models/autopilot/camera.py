@@ -26,6 +26,8 @@ FULL_WELL = 6000.0  # electrons of a white pixel of the sensor
 READ_NOISE = 4.0  # electrons
 BINNED = 9  # sensor pixels averaged into one pixel of the image
 
+_CURVE_POINTS = 16_384
+
 
 @dataclass(frozen=True)
 class Mount:
@@ -57,9 +59,6 @@ def develop(radiance: Float, seed: int, number: int) -> NDArray[np.uint8]:
     electrons *= np.float32((_CURVE_POINTS - 1) / FULL_WELL)
     image: NDArray[np.uint8] = _curve()[clip(electrons, 0, _CURVE_POINTS - 1).astype(np.intp)]
     return image
-
-
-_CURVE_POINTS = 16_384
 
 
 @cache

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from reuse_compiler.errors import StreamError
 from reuse_compiler.models.autopilot import backdrop, brush, ground, things
 from reuse_compiler.models.autopilot.camera import COLUMNS, ROWS, develop, mount
 from reuse_compiler.models.autopilot.palette import light, palette
 from reuse_compiler.models.autopilot.picture import blend, clip
 from reuse_compiler.models.autopilot.road import Moment, Road, drive
 
-__all__ = ["EVALUATION_SEED", "TRAINING_SEEDS", "labelled", "photograph", "prepare", "stream"]
+__all__ = ["EVALUATION_SEED", "TRAINING_SEEDS", "labelled", "photograph", "prepare", "sequences", "stream"]
 
 EVALUATION_SEED = 1_000_003
 TRAINING_SEEDS = range(100_000)
@@ -40,8 +41,19 @@ def stream(frames: int | None = 300, seed: int = EVALUATION_SEED) -> Iterator[Fr
 
 def labelled(frames: int | None = 300, seed: int = EVALUATION_SEED) -> Iterator[tuple[Frame, float]]:
     """`stream` with the angle of the steering wheel (radians, to the right) beside every frame, from the road's geometry."""
+    if seed < 0:
+        raise StreamError(f"seed of the driving stream is {seed}: give 0 or more")
     for number, moment in enumerate(drive(Road(seed), seed, frames)):
         yield {"image": prepare(photograph(moment, seed, number))}, moment.angle
+
+
+def sequences(
+    count: int = 3, frames: int = 100, seed: int = EVALUATION_SEED
+) -> Iterator[dict[str, NDArray[np.float32] | bool]]:
+    """Several drives one after the other, of seeds `seed`, `seed` + 1, ..: `stream` with ``__start__`` true where one starts."""
+    for drive_seed in range(seed, seed + count):
+        for number, frame in enumerate(stream(frames, drive_seed)):
+            yield {**frame, "__start__": number == 0}
 
 
 def prepare(picture: NDArray[np.uint8]) -> NDArray[np.float32]:

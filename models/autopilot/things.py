@@ -14,8 +14,9 @@ from reuse_compiler.models.autopilot.road import LANE_CENTRE, Moment
 __all__ = ["Thing", "in_view"]
 
 TREE_SPACING, POST_SPACING, CAR_SPACING = 9.0, 40.0, 110.0
-REACH = {"tree": 170.0, "post": 110.0, "car": 230.0}
-NEAREST = 4.5
+REACH = {"tree": 260.0, "post": 120.0, "car": 230.0}
+PASSED = {"tree": -4.5, "post": -2.5, "leader": 0.0, "oncoming": 4.0}  # metres behind the camera that still show
+FADE = 80.0  # metres over which things come out of the haze at the end of their reach
 ONCOMING_SPEED = 21.0
 
 _COATS = np.array(
@@ -30,7 +31,8 @@ Colour = NDArray[np.float32]
 class Thing:
     """One object: `kind` is tree, post, leader or oncoming; x, z its foot in the car's frame; sizes in metres.
 
-    `heading` is its direction against the car's own, `colour` its linear RGB, `shape` a number that varies its form.
+    `heading` is its direction against the car's own, `colour` its linear RGB, `shape` a number that varies its form,
+    `opacity` falls to 0 at the end of its kind's reach.
     """
 
     kind: str
@@ -41,6 +43,7 @@ class Thing:
     height: float
     colour: Colour
     shape: float
+    opacity: float
 
 
 @dataclass(frozen=True)
@@ -61,15 +64,19 @@ def in_view(moment: Moment, seed: int, leaves: Colour) -> list[Thing]:
     s = np.array([thing.s for thing in placed])
     u = np.array([thing.u for thing in placed])
     heading = np.interp(s, path.s, path.heading)
-    x = np.interp(s, path.s, path.x) + u * np.cos(heading)
-    z = np.interp(s, path.s, path.z) - u * np.sin(heading)
+    behind = np.minimum(s - path.s[0], 0)
+    x = np.interp(s, path.s, path.x) + u * np.cos(heading) + behind * np.sin(heading)
+    z = np.interp(s, path.s, path.z) - u * np.sin(heading) + behind * np.cos(heading)
+    passed = np.array([PASSED[thing.kind] for thing in placed])
     order = np.argsort(-z, kind="stable")
-    return [
-        Thing(p.kind, float(x[i]), float(z[i]), float(heading[i]), p.width, p.height, p.colour, p.shape)
-        for i in order
-        if z[i] > NEAREST and abs(x[i]) < z[i] * 0.75 + 6
-        for p in (placed[i],)
-    ]
+    seen = order[((z > -passed) & (np.abs(x) < 0.75 * np.maximum(z, 0) + 6))[order]]
+    reach = np.array([REACH.get(thing.kind, REACH["car"]) for thing in placed])
+    opacity = np.clip((moment.pose.s + reach - s) / FADE, 0, 1)
+    return [_stand(placed[i], float(x[i]), float(z[i]), float(heading[i]), float(opacity[i])) for i in seen]
+
+
+def _stand(placed: _Placed, x: float, z: float, heading: float, opacity: float) -> Thing:
+    return Thing(placed.kind, x, z, heading, placed.width, placed.height, placed.colour, placed.shape, opacity)
 
 
 def _slots(moment: Moment, spacing: float, reach: float) -> NDArray[np.int64]:
@@ -99,8 +106,8 @@ def _posts(moment: Moment) -> Iterator[_Placed]:
 
 def _cars(moment: Moment, seed: int) -> Iterator[_Placed]:
     nearness, sway = smooth(seed, [63, 64], moment.time, [14.0, 4.0])
-    gap = float(62.0 - 95.0 * nearness)
-    if gap > 14:
+    gap = float(15.0 * np.exp(1.4 * (1 - nearness)))
+    if gap < REACH["car"]:
         yield _car("leader", moment.pose.s + gap, float(LANE_CENTRE + 0.5 * sway), uniform(seed, 65, np.arange(4)))
     travelled = -ONCOMING_SPEED * moment.time
     first = int(np.floor((moment.pose.s - travelled) / CAR_SPACING))
@@ -108,7 +115,7 @@ def _cars(moment: Moment, seed: int) -> Iterator[_Placed]:
     draw = uniform(seed, 66, slots[:, None] * 8 + np.arange(8))
     for slot, row in zip(slots, draw, strict=True):
         s = (slot + 0.8 * row[4]) * CAR_SPACING + travelled
-        if row[5] < 0.55 and moment.pose.s < s < moment.pose.s + REACH["car"]:
+        if row[5] < 0.55 and moment.pose.s - PASSED["oncoming"] < s < moment.pose.s + REACH["car"]:
             yield _car("oncoming", s, -LANE_CENTRE + 0.5 * (row[6] - 0.5), row[:4])
 
 
