@@ -85,12 +85,12 @@ class BindShapes(ir.passes.InPlacePass):
 
 
 def _declared(name: str, value: ir.Value) -> list[int | str | None] | None:
-    """Declared dimensions: a size, a symbol, or None for an open one without a name; sizes below 1 count as open."""
+    """Declared dimensions: a size, a symbol, or None for an open one without a name; negative sizes count as open."""
     if value.type is not None and not isinstance(value.type, ir.TensorType):
         raise ModelError(f"input {name} is a {type(value.type).__name__}: only tensors can be fed")
     if value.shape is None:
         return None
-    return [dim if isinstance(dim, int) and dim > 0 else getattr(dim, "value", None) for dim in value.shape]
+    return [dim if isinstance(dim, int) and dim >= 0 else getattr(dim, "value", None) for dim in value.shape]
 
 
 def _contradicts(value: ir.Value, given: Sequence[int]) -> bool:

@@ -17,8 +17,9 @@ __all__ = ["ConvertVersion"]
 class ConvertVersion(ir.passes.InPlacePass):
     """Convert the default opset to `target` where it is below; leave later ones as they are.
 
-    1. Node and value names stay; nodes that the converter inserts have no name.
-    2. The IR version rises to the least one that the opsets need.
+    1. A model that imports no default opset has no node of it; it gets `target`.
+    2. Node and value names stay; nodes that the converter inserts have no name.
+    3. The IR version rises to the least one that the opsets need.
 
     Raises ValueError with the converter's message where an operator has no conversion.
     """
@@ -33,6 +34,8 @@ class ConvertVersion(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Convert `model` in place."""
         version = model.graph.opset_imports.get("")
+        if version is None:
+            model.graph.opset_imports[""] = self.target
         if version is None or version >= self.target:
             return ir.passes.PassResult(model, _raise_ir_version(model))
         tensors = {name: value.const_value for name, value in model.graph.initializers.items()}

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from reuse_compiler.passes.weightless import without_weights
+from reuse_compiler.runtime import refusal
 
 __all__ = ["InferShapes"]
 
@@ -19,7 +20,9 @@ class InferShapes(ir.passes.InPlacePass):
 
     1. What the file declares of a tensor that a node produces is set aside: files are wrong there, above all once the
        batch is bound.
-    2. Where inference leaves a tensor without rank or a dimension open, a size that is declared fills in.
+    2. An error of onnx's inference is an error of the model only if onnxruntime does not take it either; else the
+       outputs of that node stay unknown.
+    3. Where inference leaves a tensor without rank or a dimension open, a size that is declared fills in.
 
     Raises ValueError with the message of onnx where a node's inputs contradict its operator.
     """
@@ -42,7 +45,9 @@ def _infer(model: ir.Model) -> ir.Graph:
         try:
             inferred = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
         except (onnx.shape_inference.InferenceError, RuntimeError) as error:
-            raise ValueError(str(error)) from error
+            if refusal(proto) is not None:
+                raise ValueError(str(error)) from error
+            inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
     return ir.from_proto(inferred).graph
 
 

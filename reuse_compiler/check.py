@@ -8,14 +8,13 @@ from typing import Literal
 
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 
 from reuse_compiler.backend.accelerator import supported
 from reuse_compiler.errors import ModelError
 from reuse_compiler.frontend import Model
 from reuse_compiler.passes.weightless import without_weights
 from reuse_compiler.rules import RULES, broken
-from reuse_compiler.runtime_errors import RUNTIME_ERRORS
+from reuse_compiler.runtime import refusal
 from reuse_compiler.sites import Site, bias_add, find_sites
 
 __all__ = ["NodeVerdict", "Verdict", "check"]
@@ -83,12 +82,12 @@ def _decide(node: ir.Node, site: Site | None) -> tuple[Verdict, str, str]:
 def _refused(model: Model) -> dict[str, str]:
     """The nodes for which onnxruntime has no kernel, and what it says."""
     with without_weights(model.ir) as proto:
-        whole = _refusal(proto)
+        whole = refusal(proto)
     if whole is None:
         return {}
     nodes = list(model.ir.graph)
     alone = {
-        str(node.name): reason for node in nodes if not _bodies(node) and (reason := _refusal(_single(model, node)))
+        str(node.name): reason for node in nodes if not _bodies(node) and (reason := refusal(_single(model, node)))
     }
     if alone:
         return alone
@@ -117,14 +116,3 @@ def _single(model: Model, node: ir.Node) -> onnx.ModelProto:
         name="single",
     )
     return ir.to_proto(ir.Model(graph, ir_version=model.ir.ir_version))
-
-
-def _refusal(proto: onnx.ModelProto) -> str | None:
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    try:
-        ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except RUNTIME_ERRORS as error:
-        return " ".join(str(error).split())
-    return None

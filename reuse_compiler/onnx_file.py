@@ -64,8 +64,7 @@ def _check_versions(path: Path, proto: onnx.ModelProto) -> None:
         raise ModelError(f"{path}: IR version {proto.ir_version}: export it with IR version {MIN_IR_VERSION} or later")
     version = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), None)
     newest = onnx.defs.onnx_opset_version()
-    if version is None:
-        raise ModelError(f"{path}: imports no opset of ONNX: export it with opset {MIN_OPSET} or later")
+    version = newest if version is None else version
     if version < MIN_OPSET:
         raise ModelError(f"{path}: opset {version}: export it with opset {MIN_OPSET} or later")
     if version > newest:
