@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx_ir.passes import common
 
 from reuse_compiler.passes.weightless import LARGE_BYTES
-from reuse_compiler.runtime import RUNTIME_ERRORS
+from reuse_compiler.runtime_errors import RUNTIME_ERRORS
 
 __all__ = ["FoldConstants"]
 

@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from reuse_compiler.passes.weightless import without_weights
-from reuse_compiler.runtime import refusal
+from reuse_compiler.runtime_judge import refusal
 
 __all__ = ["InferShapes"]
 

@@ -14,7 +14,7 @@ from reuse_compiler.errors import ModelError
 from reuse_compiler.frontend import Model
 from reuse_compiler.passes.weightless import without_weights
 from reuse_compiler.rules import RULES, broken
-from reuse_compiler.runtime import refusal
+from reuse_compiler.runtime_judge import refusal
 from reuse_compiler.sites import Site, bias_add, find_sites
 
 __all__ = ["NodeVerdict", "Verdict", "check"]

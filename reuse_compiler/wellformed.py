@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 
 from reuse_compiler.errors import ModelError
-from reuse_compiler.runtime import refusal
+from reuse_compiler.runtime_judge import refusal
 
 __all__ = ["check_operators", "check_wiring"]
 

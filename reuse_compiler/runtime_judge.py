@@ -6,17 +6,10 @@ from pathlib import Path
 
 import onnx
 import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
-__all__ = ["RUNTIME_ERRORS", "refusal"]
+from reuse_compiler.runtime_errors import RUNTIME_ERRORS
 
-RUNTIME_ERRORS: tuple[type[Exception], ...] = (
-    *(kind for kind in vars(_state).values() if isinstance(kind, type) and issubclass(kind, Exception)),
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What `InferenceSession` and its `run` raise: its status codes have no base of their own but Exception."""
+__all__ = ["refusal"]
 
 
 def refusal(model: onnx.ModelProto | Path) -> str | None:
