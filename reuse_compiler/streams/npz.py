@@ -21,6 +21,7 @@ from reuse_compiler.streams.source import Sample
 __all__ = ["NpzSource", "open_npz"]
 
 STARTS = "__starts__"
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -143,11 +144,17 @@ def _read_member(member: _Member, file: IO[bytes], first: int) -> Iterator[NDArr
         return
     shape = member.shape[1:]
     size = math.prod(shape) * member.dtype.itemsize
-    file.seek(member.offset + first * size)
+    _skip(member.offset + first * size, file)
     for _ in range(first, member.shape[0]):
         frame = np.empty(shape, member.dtype)
         _fill(frame.reshape(-1).view(np.uint8).data, file)
         yield frame
+
+
+def _skip(size: int, file: IO[bytes]) -> None:
+    """Read over `size` bytes; the archive's own seek would hold 16 MB at a time."""
+    for skipped in range(0, size, _CHUNK):
+        file.read(min(_CHUNK, size - skipped))
 
 
 def _fill(buffer: memoryview, file: IO[bytes]) -> None:

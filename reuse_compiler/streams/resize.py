@@ -34,6 +34,8 @@ __all__ = ["Filter", "Picture", "resize"]
 Filter = Literal["nearest", "bilinear", "area", "bicubic"]
 Picture = NDArray[np.uint8]
 
+_BAND_VALUES = 1 << 16  # a band of target rows is worked on at a time, so that what is between stays in the cache
+
 
 @dataclass(frozen=True)
 class _Taps:
@@ -45,29 +47,44 @@ class _Taps:
 
 def resize(picture: Picture, width: int, height: int, method: Filter) -> Picture:
     """Bring `picture`, uint8 [rows, columns, channels], to `height` rows and `width` columns; the channels stay."""
-    rows, columns = picture.shape[:2]
+    rows, columns, channels = picture.shape
     if (rows, columns) == (height, width):
         return picture
     if method == "nearest":
         return picture[_nearest(rows, height)][:, _nearest(columns, width)]
-    total = _apply(_taps(method, rows, height), picture, axis=0)
-    total = _apply(_taps(method, columns, width), total, axis=1)
-    total += np.float32(0.5)
-    np.clip(total, 0, 255, out=total)
-    return total.astype(np.uint8)
+    source = picture.reshape(rows, columns * channels)
+    target = np.empty((height, width * channels), np.uint8)
+    down, along = _taps(method, rows, height), _spread(_taps(method, columns, width), channels)
+    band = max(1, _BAND_VALUES // source.shape[1])
+    for top in range(0, height, band):
+        part = _Taps(down.index[top : top + band], down.weight[top : top + band])
+        total = _sum_columns(along, _sum_rows(part, source))
+        total += np.float32(0.5)
+        np.clip(total, 0, 255, out=total)
+        target[top : top + band] = total.astype(np.uint8)
+    return target.reshape(height, width, channels)
 
 
-def _apply(taps: _Taps, values: NDArray[Any], axis: int) -> NDArray[np.float32]:
-    """The weighted sums along `axis` (0 or 1) of a three-axis array: float32."""
-    shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
-    parts = zip(taps.index.T, taps.weight.T, strict=True)
-    index, weight = next(parts)
-    total: NDArray[np.float32] = np.multiply(values.take(index, axis), weight.reshape(shape), dtype=np.float32)
-    part = np.empty_like(total)
-    for index, weight in parts:
-        np.multiply(values.take(index, axis), weight.reshape(shape), out=part, dtype=np.float32)
-        total += part
+def _sum_rows(taps: _Taps, values: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Weighted sums of the rows of a matrix: float32 [targets, columns]."""
+    total: NDArray[np.float32] = np.zeros((len(taps.index), values.shape[1]), np.float32)
+    for index, weight in zip(taps.index.T, taps.weight.T, strict=True):
+        total += np.multiply(values.take(index, 0), weight[:, None], dtype=np.float32)
     return total
+
+
+def _sum_columns(taps: _Taps, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weighted sums of the columns of a matrix: float32 [rows, targets]."""
+    total: NDArray[np.float32] = np.zeros((len(values), len(taps.index)), np.float32)
+    for index, weight in zip(taps.index.T, taps.weight.T, strict=True):
+        total += values.take(index, 1) * weight
+    return total
+
+
+def _spread(taps: _Taps, channels: int) -> _Taps:
+    """The taps of columns as those of the single values of a row, channels innermost."""
+    index = taps.index[:, None, :] * channels + np.arange(channels)[:, None]
+    return _Taps(index.reshape(-1, index.shape[2]), taps.weight.repeat(channels, axis=0))
 
 
 def _nearest(source: int, target: int) -> NDArray[np.intp]:

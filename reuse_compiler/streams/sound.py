@@ -113,7 +113,7 @@ def _opened(path: Path) -> Iterator[Any]:
         with soundfile.SoundFile(path) as file:
             yield file
     except soundfile.SoundFileError as error:
-        reason = str(error).partition("\n")[0]
+        reason = getattr(error, "error_string", str(error)).rstrip(".")
         raise StreamError(f"{path}: cannot read the sound: {reason}: check the file") from error
 
 
