@@ -1,6 +1,6 @@
 """The program's code as text, and back, byte for byte.
 
-One instruction a line: mnemonic, layer, what it waits for, and every field that is not zero::
+One instruction a line: mnemonic, layer, what it waits for, every choice, and every other field that is not zero::
 
     delta.fc             layer=2  after dm=3 ce=1  x=0x1c00 x_stride=400 ..  ; dense_1
 
@@ -81,16 +81,15 @@ def _instruction_text(instruction: Instruction) -> str:
         for field in isa.fields(type(instruction))
     }
     header = {field.name: number for field, number in bits.items() if field.name == "layer" or field.name in _WAIT_OF}
-    layer = header.pop("layer")
-    shows_layer = layer or not isinstance(instruction, Sync | Halt | Loop)
-    waits = [f"{_WAIT_OF[name]}={number}" for name, number in header.items() if number]
+    shows_layer = header["layer"] or not isinstance(instruction, Sync | Halt | Loop)
+    waits = [f"{_WAIT_OF[name]}={number}" for name, number in header.items() if number and name in _WAIT_OF]
     operands = [
         f"{field.name}={_value_text(field, number, instruction.MNEMONIC)}"
         for field, number in bits.items()
-        if number and field.name != "layer" and field.name not in _WAIT_OF
+        if (number or issubclass(field.kind, Choice)) and field.name not in header
     ]
     parts = [
-        f"layer={layer}" if shows_layer else "",
+        f"layer={header['layer']}" if shows_layer else "",
         "after " + " ".join(waits) if waits else "",
         " ".join(operands),
     ]
