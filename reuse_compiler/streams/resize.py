@@ -14,8 +14,9 @@ source and has its centre at ``x = (i + 0.5) * s/t - 0.5``:
     taken bilinearly.
 
 Pixels outside the picture repeat the one at the border. Sums are float32, and the result is rounded to 8 bits, half
-up. These are OpenCV's INTER_NEAREST, INTER_LINEAR, INTER_CUBIC and, where both axes shrink, INTER_AREA, within one
-level. Pillow's filters of the same names differ: they smooth when they shrink.
+up. ``bilinear``, ``bicubic`` and, where both axes shrink, ``area`` are OpenCV's INTER_LINEAR, INTER_CUBIC and INTER_AREA
+within one level; ``nearest`` is its INTER_NEAREST but for whole ``i * s/t``, where OpenCV may round to the pixel before.
+Pillow's filters of the same names differ: they smooth when they shrink.
 
 .. [1] R. Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 29(6), 1981, eq. 15.
 """
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray

@@ -40,21 +40,38 @@ class VideoSource:
 
     def read(self, first: int) -> Iterator[Sample]:
         with _opened(self.path) as (av, container):
-            track = container.streams.video[0]
-            track.thread_type = "AUTO"
-            decoded = container.decode(track)
+            frames = _decode(container)
             for number in count():
                 try:
-                    frame = next(decoded, None)
+                    frame = next(frames, None)
                     picture = None if frame is None or number < first else _upright(frame)
-                except av.error.FFmpegError as error:
+                except (av.error.FFmpegError, _Damaged) as error:
                     raise StreamError(
-                        f"{self.path}: frame {number}: cannot decode: {error.strerror}: cut it off with --frames"
+                        f"{self.path}: frame {number}: cannot decode: {error.strerror}: cut it off with --frames :{number}"
                     ) from error
                 if frame is None:
                     return
                 if picture is not None:
                     yield Sample({self.input: picture})
+
+
+class _Damaged(Exception):
+    """The file marks what it holds as damaged; a decoder with several threads passes over that in silence."""
+
+    strerror = "the data is damaged"
+
+
+def _decode(container: Any) -> Iterator[Any]:
+    """The frames of the first video track, decoded by several threads a few frames ahead."""
+    track = container.streams.video[0]
+    track.thread_type = "AUTO"
+    for packet in container.demux(track):
+        if packet.is_corrupt:
+            raise _Damaged
+        for frame in packet.decode():
+            if frame.is_corrupt:
+                raise _Damaged
+            yield frame
 
 
 def open_video(path: Path, input_name: str) -> VideoSource:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -36,6 +36,7 @@ def test_pictures_come_in_natural_order(tmp_path: Path) -> None:
     assert [round(float(frame.inputs["image"][0, 0, 0, 0]) * 255) for frame in cut] == [2]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 2000)), unique=True))
 def test_numbers_in_names_are_read_as_numbers(pairs: list[tuple[int, int]]) -> None:
     names = [Path(f"clip{a}-f{b}.png") for a, b in pairs]

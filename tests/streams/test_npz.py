@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -100,6 +100,7 @@ def test_names_with_slashes_and_colons_are_names(tmp_path: Path) -> None:
     assert len(list(open_stream(tmp_path / "s.npz", [spec]))) == 2
 
 
+@settings(deadline=None)
 @given(
     data=arrays.arrays(
         st.sampled_from([np.float32, np.int64, np.uint8, np.bool_]),

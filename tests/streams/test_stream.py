@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reuse_compiler.errors import StreamError
@@ -85,6 +85,7 @@ def test_state_of_an_unknown_input_is_refused() -> None:
         open_stream(_dicts(1), [X, H], state={"k": "hn"})
 
 
+@settings(deadline=None)
 @given(
     count=st.integers(1, 8),
     starts=st.sets(st.integers(0, 7)),
