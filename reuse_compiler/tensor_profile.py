@@ -191,7 +191,7 @@ class TensorProfile(Strict):
     zeros : int
         Values that were exactly 0.0, over all frames.
     histogram : Histogram
-        Of the values; of every third value where the tensor is large.
+        Of the values; of every fifth where the tensor is large.
     classes : int64 array [classes]
         Elements of a frame in each class; elements of one class have the same fan-out for every site.
     changes : int64 array [classes, 26]
