@@ -1,0 +1,85 @@
+"""Run a code on frames: values, the kept state, and the dynamic counts of every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reuse_compiler.backend.accelerator.interpreter import compute, moves, special
+from reuse_compiler.backend.accelerator.interpreter.machine import Machine, prepare
+from reuse_compiler.backend.accelerator.isa import Space
+from reuse_compiler.backend.accelerator.operations import operations
+from reuse_compiler.backend.accelerator.program import Code, Program, SiteInfo
+
+__all__ = ["Interpreter"]
+
+_EXECUTORS = (compute, moves, special)  # importing them registers what they execute
+
+Array = NDArray[Any]
+
+
+class Interpreter:
+    """Executes one code of a program. Weights are loaded when it is made, instructions decoded once.
+
+    Parameters
+    ----------
+    program : Program
+    code : Code, optional
+        `program.reuse` (the default) or `program.baseline`.
+    threads : int
+        Threads of the arithmetic inside an instruction.
+    """
+
+    def __init__(self, program: Program, code: Code | None = None, threads: int = 1) -> None:
+        self.code = program.reuse if code is None else code
+        self._machine = Machine(self.code, program.constants, program.tiling.edram_bytes, threads)
+        sections = self.code.sections
+        nothing = np.zeros(0, np.int64)
+        for step in prepare(self._machine, operations(sections.setup), nothing):
+            step()
+        self.frame_operations = operations(sections.frame)
+        self.counts = np.zeros(sum(operation.columns for operation in self.frame_operations), np.int64)
+        self._start = prepare(self._machine, operations(sections.start), nothing)
+        self._frame = prepare(self._machine, self.frame_operations, self.counts)
+        self._inputs = {binding.name: self._machine.memory.tensor(binding) for binding in self.code.inputs}
+        self._outputs = {binding.name: self._machine.memory.tensor(binding) for binding in self.code.outputs}
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a sequence: execute its section, which writes the state that a sequence starts with."""
+        for step in self._start:
+            step()
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Execute one frame: arrays by input name to arrays by output name. `counts` then holds its trace row."""
+        for name, target in self._inputs.items():
+            target[...] = inputs[name]
+        for step in self._frame:
+            step()
+        return {name: output.copy() for name, output in self._outputs.items()}
+
+    @property
+    def indices(self) -> dict[str, Array]:
+        """Present indices of every reuse site by node name, in the shape of the site's input."""
+        return {site.node: self._place(site, index=True).copy() for site in self.code.sites}
+
+    @property
+    def linear(self) -> dict[str, Array]:
+        """Linear outputs of every reuse site by node name: float32."""
+        return {site.node: self._place(site, index=False).copy() for site in self.code.sites}
+
+    def restore(self, indices: Mapping[str, Array], linear: Mapping[str, Array]) -> None:
+        """Continue from a state that any executor has left, by node name."""
+        for site in self.code.sites:
+            self._place(site, index=True)[...] = indices[site.node]
+            self._place(site, index=False)[...] = linear[site.node]
+
+    def _place(self, site: SiteInfo, *, index: bool) -> Array:
+        if index:
+            space, address, shape, dtype = site.index_memory, site.index_address, site.shape, site.index_dtype
+        else:
+            space, address, shape, dtype = site.linear_memory, site.linear_address, site.linear_shape, "float32"
+        return self._machine.memory.array(Space[space.upper()], address, shape, dtype)

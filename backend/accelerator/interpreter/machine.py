@@ -1,0 +1,89 @@
+"""The machine that a section is prepared for: memories, convolutions, host sessions, and the trace row being written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reuse_compiler.backend.accelerator.interpreter.arithmetic import Convolutions, host_session
+from reuse_compiler.backend.accelerator.interpreter.memory import Memory
+from reuse_compiler.backend.accelerator.isa import ConfigureQuantizer, Instruction, Space
+from reuse_compiler.backend.accelerator.operations import Operation
+from reuse_compiler.backend.accelerator.program import Code
+from reuse_compiler.errors import ProgramError
+from reuse_compiler.quantizers import LinearQuantizer
+
+__all__ = ["Machine", "Step", "executes", "prepare"]
+
+Step = Callable[[], None]
+"""An instruction bound to the memory that it works on; calling it executes it."""
+
+
+class Machine:
+    """State and resources of one execution."""
+
+    def __init__(self, code: Code, constants: NDArray[Any], edram_bytes: int, threads: int) -> None:
+        self.code = code
+        self.memory = Memory(code, constants, edram_bytes)
+        self.convolutions = Convolutions(threads)
+        self.hosts = [host_session(host.model, threads) for host in code.hosts]
+        self._quantizers: dict[ConfigureQuantizer, LinearQuantizer] = {}
+
+    def quantizer(self, configured: ConfigureQuantizer) -> LinearQuantizer:
+        """The quantizer that a configuration describes; per-channel deadbands are read from the eDRAM."""
+        if configured not in self._quantizers:
+            deadband: float | tuple[float, ...] = configured.deadband
+            if configured.deadband_channels:
+                shape = (configured.deadband_channels,)
+                values = self.memory.array(Space.EDRAM, configured.deadband_address, shape, np.float32)
+                deadband = tuple(float(value) for value in values)
+            self._quantizers[configured] = LinearQuantizer(
+                configured.step, configured.zero, configured.clusters, deadband
+            )
+        return self._quantizers[configured]
+
+
+Prepared = TypeVar("Prepared", bound=Instruction)
+Preparer = Callable[[Machine, Operation, Any, NDArray[np.int64]], Step]
+
+_PREPARERS: dict[type[Instruction], Preparer] = {}
+
+
+def executes(
+    kind: type[Prepared],
+) -> Callable[
+    [Callable[[Machine, Operation, Prepared, NDArray[np.int64]], Step]],
+    Callable[[Machine, Operation, Prepared, NDArray[np.int64]], Step],
+]:
+    """Register the function that binds an instruction of `kind` to a machine; its last argument are the instruction's
+    columns of the trace row."""
+
+    def register(
+        prepare_kind: Callable[[Machine, Operation, Prepared, NDArray[np.int64]], Step],
+    ) -> Callable[[Machine, Operation, Prepared, NDArray[np.int64]], Step]:
+        _PREPARERS[kind] = prepare_kind
+        return prepare_kind
+
+    return register
+
+
+def prepare(machine: Machine, section: list[Operation], row: NDArray[np.int64]) -> list[Step]:
+    """Bind every operation of a section that does something; dynamic counts go to their columns of `row`.
+
+    Raises ProgramError naming the instruction where an operand is out of bounds.
+    """
+    steps: list[Step] = []
+    column = 0
+    for number, operation in enumerate(section):
+        instruction = operation.instruction
+        preparer = _PREPARERS.get(type(instruction))
+        if preparer is not None:
+            try:
+                steps.append(preparer(machine, operation, instruction, row[column : column + operation.columns]))
+            except ProgramError as error:
+                raise ProgramError(f"instruction {number}, {instruction.MNEMONIC}: {error}") from error
+        column += operation.columns
+    return steps

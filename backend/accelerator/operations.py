@@ -1,0 +1,132 @@
+"""Operations: instructions of a section together with the configuration that they run under.
+
+Configuration instructions are captured in program order. What depends on the instruction alone is worked out once
+here: the geometry of a tile, and the classes of fan-out of its inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reuse_compiler.backend.accelerator.isa import (
+    ConfigureConv,
+    ConfigureQuantizer,
+    DeltaConv,
+    DeltaFc,
+    DenseConv,
+    Instruction,
+    Quantize,
+)
+from reuse_compiler.errors import ProgramError
+from reuse_compiler.geometry import ConvGeometry
+
+__all__ = ["Classes", "Operation", "operations"]
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Inputs of a tile grouped by fan-out.
+
+    `fan_out` int64 [classes]: outputs that a changed input of the class corrects, in multiply-accumulates;
+    `sizes` int64 [classes]: inputs in the class; `of_position` intp [positions]: class of each spatial position.
+    """
+
+    fan_out: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    of_position: NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """An instruction with the geometry, the quantizer and the classes that it runs with, where it has them.
+
+    `columns` is the number of trace columns that it writes each frame: for delta instructions the changed inputs of
+    each class, then the committed inputs that changed, the skipped multiply-accumulates whose input is 0.0, and
+    whether any input changed; for quantize the changed inputs.
+    """
+
+    instruction: Instruction
+    geometry: ConvGeometry | None = None
+    quantizer: ConfigureQuantizer | None = None
+    classes: Classes | None = None
+
+    @property
+    def columns(self) -> int:
+        """Trace columns of this operation."""
+        if isinstance(self.instruction, Quantize):
+            return 1
+        if isinstance(self.instruction, DeltaConv | DeltaFc):
+            assert self.classes is not None
+            return self.classes.fan_out.size + 3
+        return 0
+
+
+def operations(section: Iterable[Instruction]) -> list[Operation]:
+    """The operations of a section; configuration instructions are among them.
+
+    Raises ProgramError where a compute instruction comes before its configuration.
+    """
+    conv: ConfigureConv | None = None
+    quantizer: ConfigureQuantizer | None = None
+    result = []
+    for number, instruction in enumerate(section):
+        geometry = classes = None
+        if isinstance(instruction, ConfigureConv):
+            conv = instruction
+        elif isinstance(instruction, ConfigureQuantizer):
+            quantizer = instruction
+        elif isinstance(instruction, DenseConv | DeltaConv):
+            if conv is None:
+                raise ProgramError(f"instruction {number}, {instruction.MNEMONIC}: no configure.conv came before it")
+            geometry = _geometry(instruction, conv)
+            classes = _classes(geometry)
+        elif isinstance(instruction, DeltaFc):
+            classes = _one_class(instruction.outputs, instruction.rows * instruction.inputs)
+        needs = isinstance(instruction, Quantize | DeltaFc | DeltaConv)
+        if needs and quantizer is None:
+            raise ProgramError(f"instruction {number}, {instruction.MNEMONIC}: no configure.quantizer came before it")
+        result.append(Operation(instruction, geometry, quantizer if needs else None, classes))
+    return result
+
+
+def _geometry(tile: DenseConv | DeltaConv, conv: ConfigureConv) -> ConvGeometry:
+    """The tile as a convolution of its own: its padding behind is what its output extents need."""
+    kernel = (conv.kernel0, conv.kernel1, conv.kernel2)
+    strides = (conv.stride0, conv.stride1, conv.stride2)
+    dilations = (conv.dilation0, conv.dilation1, conv.dilation2)
+    extents = (tile.in0, tile.in1, tile.in2)
+    outputs = (tile.out0, tile.out1, tile.out2)
+    begin = (tile.pad0, tile.pad1, tile.pad2)
+    end = tuple(
+        max((outputs[a] - 1) * strides[a] + (kernel[a] - 1) * dilations[a] + 1 - begin[a] - extents[a], 0)
+        for a in range(3)
+    )
+    geometry = ConvGeometry(
+        tile.in_channels, tile.out_channels, tile.group, extents, kernel, strides, dilations, begin, end
+    )
+    if geometry.out_shape != outputs:
+        raise ProgramError(
+            f"{tile.MNEMONIC}: field out is {list(outputs)}: the input extents give {list(geometry.out_shape)}"
+        )
+    return geometry
+
+
+@lru_cache(maxsize=4096)
+def _classes(geometry: ConvGeometry) -> Classes:
+    taps = reduce(np.multiply.outer, [geometry.taps(axis) for axis in range(3)]).reshape(-1)
+    values, of_position, counts = np.unique(taps, return_inverse=True, return_counts=True)
+    return Classes(
+        fan_out=values.astype(np.int64) * geometry.outputs_per_group,
+        sizes=counts.astype(np.int64) * geometry.in_channels,
+        of_position=of_position.astype(np.intp),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _one_class(outputs: int, inputs: int) -> Classes:
+    return Classes(np.array([outputs], np.int64), np.array([inputs], np.int64), np.zeros(1, np.intp))
