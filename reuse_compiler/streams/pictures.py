@@ -95,10 +95,10 @@ def picture_transform(settings: PictureSettings, spec: TensorSpec, where: str) -
 def _describe(settings: PictureSettings, spec: TensorSpec, width: int, height: int, order: str, layout: str) -> str:
     cut = "whole picture" if settings.crop is None else f"crop {settings.crop}"
     scale = _scale(settings, spec)
-    return (
-        f"{cut}, {settings.resize} to {width}x{height}, {order}, (pixel * {scale:g} - {settings.mean}) / {settings.std},"
-        f" {layout}, as input {spec.name}"
-    )
+    value = f"pixel {'/ 255' if scale == 1 / 255 else f'* {scale:g}'}"
+    if settings.mean != 0 or settings.std != 1:
+        value = f"({value} - {settings.mean}) / {settings.std}"
+    return f"{cut}, {settings.resize} to {width}x{height}, {order}, {value}, {layout}, as input {spec.name}"
 
 
 def _read_shape(spec: TensorSpec, layout: Layout | None, where: str) -> tuple[int, int, int, Layout]:

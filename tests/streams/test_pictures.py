@@ -31,7 +31,9 @@ def test_default_is_rgb_over_255_in_the_models_layout() -> None:
 
 def test_default_says_what_it_does() -> None:
     said = _transform((1, 3, 66, 200)).description
-    assert said == "whole picture, area to 200x66, rgb, (pixel * 0.00392157 - 0.0) / 1.0, nchw, as input image"
+    assert said == "whole picture, area to 200x66, rgb, pixel / 255, nchw, as input image"
+    said = _transform((1, 2, 4, 3), scale=1, mean=127, std=[1, 2, 3], crop="center", resize="bilinear").description
+    assert said == "crop center, bilinear to 4x2, rgb, (pixel * 1 - 127.0) / [1.0, 2.0, 3.0], nhwc, as input image"
 
 
 def test_values_follow_the_formula_per_channel() -> None:
