@@ -43,8 +43,8 @@ class ConvertVersion(ir.passes.InPlacePass):
         with without_weights(model) as proto:
             try:
                 converted = version_converter.convert_version(proto, self.target)
-            except (RuntimeError, version_converter.ConvertError) as error:
-                raise ValueError(str(error)) from error
+            except (RuntimeError, version_converter.ConvertError, onnx.shape_inference.InferenceError) as error:
+                raise ValueError(f"no way from opset {version} to {self.target}: {error}") from error
         graph = ir.from_proto(converted).graph
         weights = graph.inputs[count:]
         del graph.inputs[count:]

@@ -31,7 +31,7 @@ class FoldConstants(ir.passes.InPlacePass):
     1. Constant becomes an initializer.
     2. Shape and Size of a tensor of fixed shape are known.
     3. A node whose inputs are all initializers is known, except one that draws random numbers, has a subgraph, is not of
-       ONNX itself, produces a graph output, or gives more than `max_bytes`.
+       ONNX itself, gives strings or no tensor, produces a graph output, or gives more than `max_bytes`.
     4. What onnxruntime cannot compute stays as it is.
     """
 
@@ -66,7 +66,7 @@ class FoldConstants(ir.passes.InPlacePass):
                 attr.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attr in node.attributes.values()
             )
             and not any(value.is_graph_output() for value in node.outputs)
-            and all(isinstance(value.type, ir.TensorType | None) for value in node.outputs)
+            and all(_is_numeric(value) for value in node.outputs)
             and sum(_nbytes(value) for value in node.outputs) <= self.max_bytes
         )
 
@@ -104,6 +104,10 @@ def _shape_value(node: ir.Node) -> NDArray[np.int64]:
         return np.array(math.prod(dims), np.int64)
     end = node.attributes.get_int("end", None)
     return np.array(dims[node.attributes.get_int("start", 0) : end], np.int64)
+
+
+def _is_numeric(value: ir.Value) -> bool:
+    return isinstance(value.type, ir.TensorType | None) and value.dtype != ir.DataType.STRING
 
 
 def _nbytes(value: ir.Value) -> int:

@@ -14,6 +14,7 @@ from onnx_ir.passes import common
 
 from reuse_compiler.errors import ModelError
 from reuse_compiler.onnx_file import read_model
+from reuse_compiler.onnx_messages import plain
 from reuse_compiler.passes.bind_shapes import BindShapes
 from reuse_compiler.passes.convert_version import ConvertVersion
 from reuse_compiler.passes.explicit_pads import ExplicitPads
@@ -92,10 +93,11 @@ def load(path: str | Path, *, shapes: Mapping[str, Sequence[int]] | None = None)
     if "reuse.format_version" in model.metadata_props:
         raise ModelError(f"{path}: it is a reuse model already: give the model that it was compiled from")
     try:
+        NameNodes()(model)
         common.CheckerPass()(model)
         _normalize(model, shapes or {})
     except (ModelError, ValueError, onnx.checker.ValidationError) as error:
-        raise ModelError(f"{path}: {' '.join(str(error).split())}") from error
+        raise ModelError(f"{path}: {plain(error)}") from error
     inputs = tuple(_spec(value) for value in model.graph.inputs)
     return Model(path, digest, model, inputs, tuple(_spec(value) for value in model.graph.outputs))
 
@@ -104,7 +106,6 @@ def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
     common.InlinePass()(model)
     common.RemoveInitializersFromInputsPass()(model)
     BindShapes(shapes)(model)
-    NameNodes()(model)
     ConvertVersion(OPSET)(model)
     for _ in range(_ROUNDS):
         InferShapes()(model)

@@ -84,12 +84,13 @@ def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def _check_graph(path: Path, graph: onnx.GraphProto, outer: frozenset[str]) -> bool:
-    given = outer | {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    given = outer | own
     producer: dict[str, int] = {}
     for number, node in enumerate(graph.node):
         for output in node.output:
-            if output in producer:
-                raise ModelError(f"{path}: {describe(node)}: another node produces {output} too")
+            if output in producer or output in own:
+                raise ModelError(f"{path}: {describe(node)}: its output {output} is there already")
             if output:
                 producer[output] = number
     before = _dependences(path, graph, given, producer)
@@ -106,7 +107,7 @@ def _check_graph(path: Path, graph: onnx.GraphProto, outer: frozenset[str]) -> b
 
 
 def _dependences(
-    path: Path, graph: onnx.GraphProto, given: frozenset[str] | set[str], producer: dict[str, int]
+    path: Path, graph: onnx.GraphProto, given: frozenset[str], producer: dict[str, int]
 ) -> dict[int, set[int]]:
     """For each node the nodes of this graph whose outputs it reads, itself or in its subgraphs."""
     before: dict[int, set[int]] = {}

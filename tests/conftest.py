@@ -1,0 +1,48 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@pytest.fixture(scope="session")
+def evaluate() -> Callable[[onnx.ModelProto, Mapping[str, NDArray[Any]]], Arrays]:
+    """Outputs by name of a model in onnxruntime, without graph optimization."""
+
+    def run(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def random_feeds() -> Callable[[onnx.ModelProto, int], Arrays]:
+    """Normal float inputs for a model of fixed input shapes; initializers among the inputs get none."""
+
+    def draw(model: onnx.ModelProto, seed: int) -> Arrays:
+        generator = np.random.default_rng(seed)
+        fixed = {tensor.name for tensor in model.graph.initializer}
+        feeds: Arrays = {}
+        for value in model.graph.input:
+            kind = value.type.tensor_type
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+            if value.name not in fixed:
+                feeds[value.name] = generator.standard_normal([d.dim_value for d in kind.shape.dim]).astype(dtype)
+        return feeds
+
+    return draw
