@@ -19,6 +19,8 @@ class ExplicitPads(ir.passes.InPlacePass):
     1. VALID is no padding.
     2. SAME_UPPER and SAME_LOWER pad for ``ceil(in / stride)`` outputs, an odd one at the end or at the beginning.
     3. A node stays where a spatial size of its input is open or ceil_mode is set.
+    4. A node with SAME stays where onnxruntime, which is to compute it, does not do what ONNX says: a pooling with
+       dilations above 1, and a stride that leaves two or more elements at the borders unread.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -39,9 +41,11 @@ def _write_out(node: ir.Node) -> bool:
         return False
     strides = node.attributes.get_ints("strides", [1] * len(kernel))
     dilations = node.attributes.get_ints("dilations", [1] * len(kernel))
-    begin, end = _pads(mode, sizes, kernel, strides, dilations)
+    pads = _pads(mode, sizes, kernel, strides, dilations)
+    if pads is None or (mode != "VALID" and node.op_type in _POOLS and max(dilations) > 1):
+        return False
     del node.attributes["auto_pad"]
-    node.attributes.add(ir.AttrInt64s("pads", [*begin, *end]))
+    node.attributes.add(ir.AttrInt64s("pads", pads))
     return True
 
 
@@ -60,12 +64,16 @@ def _kernel(node: ir.Node) -> Sequence[int] | None:
 
 def _pads(
     mode: str, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
-) -> tuple[list[int], list[int]]:
+) -> list[int] | None:
+    """Pads in the order of ONNX, or None where rule 4 forbids the strides."""
     if mode == "VALID":
-        return [0] * len(sizes), [0] * len(sizes)
-    totals = [
-        max((-(-size // stride) - 1) * stride + (width - 1) * dilation + 1 - size, 0)
+        return [0] * 2 * len(sizes)
+    wanted = [
+        (-(-size // stride) - 1) * stride + (width - 1) * dilation + 1 - size
         for size, width, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True)
     ]
+    if min(wanted) < -1:
+        return None
+    totals = [max(pad, 0) for pad in wanted]
     less, more = [total // 2 for total in totals], [total - total // 2 for total in totals]
-    return (less, more) if mode == "SAME_UPPER" else (more, less)
+    return less + more if mode == "SAME_UPPER" else more + less

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import numpy_helper, parser
+
+from reuse_compiler.passes.explicit_pads import ExplicitPads
+from reuse_compiler.passes.infer_shapes import InferShapes
+from reuse_compiler.runtime_errors import RUNTIME_ERRORS
+
+Evaluate = Callable[..., dict[str, NDArray[Any]]]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    op=st.sampled_from(["Conv", "MaxPool", "AveragePool", "LpPool"]),
+    mode=st.sampled_from(["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"]),
+    size=st.lists(st.integers(5, 9), min_size=1, max_size=3),
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 4),
+    count_include_pad=st.booleans(),
+)
+def test_values_stay(
+    op: str, mode: str, size: list[int], kernel: int, stride: int, count_include_pad: bool, evaluate: Evaluate
+) -> None:
+    attributes = f'auto_pad="{mode}", kernel_shape={[kernel] * len(size)}, strides={[stride] * len(size)}'
+    if op == "AveragePool":
+        attributes += f", count_include_pad={int(count_include_pad)}"
+    arguments = "x, w" if op == "Conv" else "x"
+    text = f'<ir_version: 8, opset_import: ["" : 18]> g (float{[1, 2, *size]} x) => (float[] y) {{ y = {op}<{attributes}>({arguments}) }}'
+    proto = parser.parse_model(text)
+    generator = np.random.default_rng(0)
+    if op == "Conv":
+        weight = generator.standard_normal((3, 2, *[kernel] * len(size))).astype(np.float32)
+        proto.graph.initializer.append(numpy_helper.from_array(weight, "w"))
+    model = ir.from_proto(proto)
+    InferShapes()(model)
+    changed = ExplicitPads()(model).modified
+    assert changed == ("auto_pad" not in model.graph[0].attributes)
+    assert changed or (mode.startswith("SAME") and stride > kernel + 1)
+    feeds = {"x": generator.standard_normal((1, 2, *size)).astype(np.float32)}
+    after = evaluate(ir.to_proto(model), feeds)["y"] if changed else None
+    try:
+        before = evaluate(proto, feeds)["y"]
+    except RUNTIME_ERRORS:  # it cannot pool with SAME and a stride above the kernel
+        assert op != "Conv" and stride > kernel
+        return
+    if after is not None:
+        np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6)
+
+
+def test_dilation_widens_the_kernel() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 18]> g (float[1,2,8] x) => (float[] y)
+        { y = Conv<auto_pad="SAME_LOWER", dilations=[3]>(x, w) }"""
+    proto = parser.parse_model(text)
+    proto.graph.initializer.append(numpy_helper.from_array(np.ones((1, 2, 2), np.float32), "w"))
+    model = ir.from_proto(proto)
+    InferShapes()(model)
+    ExplicitPads()(model)
+    assert model.graph[0].attributes.get_ints("pads") == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("signature", "attributes"),
+    [
+        ("float[1,2,8] x", 'auto_pad="SAME_UPPER", kernel_shape=[2], ceil_mode=1'),
+        ("float[1,2,8] x", 'auto_pad="SAME_UPPER", kernel_shape=[2], dilations=[2]'),
+        ("float[1,2,W] x", 'auto_pad="SAME_UPPER", kernel_shape=[2]'),
+        ("float[1,2,8] x", "kernel_shape=[2], pads=[1, 0]"),
+    ],
+)
+def test_where_pads_are_not_known_or_explicit_the_node_stays(signature: str, attributes: str) -> None:
+    text = f'<ir_version: 8, opset_import: ["" : 18]> g ({signature}) => (float[] y) {{ y = MaxPool<{attributes}>(x) }}'
+    model = ir.from_proto(parser.parse_model(text))
+    InferShapes()(model)
+    assert not ExplicitPads()(model).modified
