@@ -71,12 +71,11 @@ class Configuration:
         """Bytes of an index. Raises ProgramError where no quantizer is configured."""
         return 1 if self._configured().clusters <= 256 else 2
 
-    def deadbands(self, first: int = 0, count: int | None = None) -> list[Access]:
-        """The read of `count` per-channel deadbands, or all, from channel `first`; nothing where there are none."""
+    def deadbands(self, first: int, count: int) -> list[Access]:
+        """The read of `count` per-channel deadbands from channel `first`; nothing where there are none."""
         quantizer = self._configured()
         if not quantizer.deadband_channels:
             return []
-        count = quantizer.deadband_channels if count is None else count
         return [_read(Space.EDRAM, *_runs(quantizer.deadband_address + first * _FLOAT, count * _FLOAT))]
 
     def _configured(self) -> ConfigureQuantizer:
@@ -155,7 +154,7 @@ def _quantize(i: Quantize, configuration: Configuration, hosts: Sequence[HostMod
     past = _runs(i.list, elements * configuration.index_bytes())
     return [
         _read(Space.BUFFER, *_runs(i.x, elements * _FLOAT)),
-        *configuration.deadbands(),
+        *configuration.deadbands(i.channel, i.channels),
         _read(Space.BUFFER, *index),
         _write(Space.BUFFER, *index),
         _write(Space.BUFFER, *past),
@@ -187,7 +186,10 @@ def _delta_fc(i: DeltaFc, configuration: Configuration, hosts: Sequence[HostMode
     ]
     if i.listed:
         return [*touched, _read(Space.BUFFER, *_block(i.list, item, tile, (i.list_stride, 1)))]
-    touched += [_read(Space.BUFFER, *_block(i.x, _FLOAT, tile, (i.x_stride, 1))), *configuration.deadbands()]
+    touched += [
+        _read(Space.BUFFER, *_block(i.x, _FLOAT, tile, (i.x_stride, 1))),
+        *configuration.deadbands(i.channel, i.inputs),
+    ]
     return [*touched, _write(Space.BUFFER, *index)] if i.commit else touched
 
 

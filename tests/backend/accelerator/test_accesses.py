@@ -133,14 +133,14 @@ def test_fill_from_a_source() -> None:
 
 @pytest.mark.parametrize(("clusters", "item"), [(256, 1), (257, 2)])
 def test_quantize(clusters: int, item: int) -> None:
-    quantize = Quantize(x=1000, index=2000, list=3000, outer=2, channels=3, inner=5)
+    quantize = Quantize(x=1000, index=2000, list=3000, channel=4, outer=2, channels=3, inner=5)
     expected = {
         (BUFFER, False): run(1000, 120) | run(2000, 30 * item),
         (BUFFER, True): run(2000, 30 * item) | run(3000, 30 * item),
     }
     assert touched(quantize, ConfigureQuantizer(clusters=clusters)) == expected
-    deadbands = ConfigureQuantizer(clusters=clusters, deadband_channels=3, deadband_address=44)
-    assert touched(quantize, deadbands) == {**expected, (EDRAM, False): run(44, 12)}
+    deadbands = ConfigureQuantizer(clusters=clusters, deadband_channels=9, deadband_address=44)
+    assert touched(quantize, deadbands) == {**expected, (EDRAM, False): run(44 + 4 * 4, 3 * 4)}
 
 
 def test_dense_fc() -> None:
@@ -163,15 +163,15 @@ def test_dense_fc() -> None:
 def test_delta_fc(commit: int, listed: int, item: int) -> None:
     instruction = DeltaFc(
         x=1000, x_stride=7, index=2000, index_stride=6, list=2500, list_stride=8, z=3000, z_stride=9,
-        weights=4000, weights_stride=11, rows=2, inputs=5, outputs=3, listed=listed, commit=commit,
+        weights=4000, weights_stride=11, rows=2, inputs=5, outputs=3, listed=listed, commit=commit, channel=7,
     )  # fmt: skip
     x, z = block(1000, 4, (2, 5), (7, 1)), block(3000, 4, (2, 3), (9, 1))
     index, past = block(2000, item, (2, 5), (6, 1)), block(2500, item, (2, 5), (8, 1))
-    quantizer = ConfigureQuantizer(clusters=32 if item == 1 else 1000, deadband_channels=5, deadband_address=0)
+    quantizer = ConfigureQuantizer(clusters=32 if item == 1 else 1000, deadband_channels=20, deadband_address=0)
     weights = block(4000, 4, (5, 3), (11, 1))
     assert touched(instruction, quantizer) == {
         (BUFFER, False): z | index | (past if listed else x),
-        (EDRAM, False): weights if listed else weights | run(0, 20),
+        (EDRAM, False): weights if listed else weights | run(4 * 7, 4 * 5),
         (BUFFER, True): z | index if commit and not listed else z,
     }
 
