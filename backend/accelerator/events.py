@@ -1,0 +1,258 @@
+"""Count the events of operations: what each execution moves and computes.
+
+Most counts follow from the instruction. Those of delta instructions depend on the inputs that changed, and come from
+the instruction's columns of the trace. All counts are linear in the columns, so that the columns may be summed over
+frames first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reuse_compiler.backend.accelerator.hardware import Hardware, Passes
+from reuse_compiler.backend.accelerator.isa import (
+    Binary,
+    ConfigureQuantizer,
+    DeltaConv,
+    DeltaFc,
+    DenseConv,
+    DenseFc,
+    Elementwise,
+    Event,
+    Fill,
+    Function,
+    Host,
+    Instruction,
+    Load,
+    Pool,
+    Quantize,
+    Space,
+    Special,
+    Store,
+)
+from reuse_compiler.backend.accelerator.operations import Operation
+
+__all__ = ["Counts", "count_events", "mac_cycles", "moved_bytes", "special_operations"]
+
+Counts = dict[Event, int]
+Columns = NDArray[np.int64]
+_WORD = 4  # bytes of a float32
+
+_SIMPLE = {Special.IDENTITY, Special.RAMP, Special.ABS, Special.NEG, Special.CLIP, Special.HARD_SIGMOID}
+_DIVIDE = {Special.RECIPROCAL}
+
+Kind = TypeVar("Kind", bound=Instruction)
+Counter = Callable[[Operation, Any, Columns, int, Hardware], Counts]
+_COUNTERS: dict[type[Instruction], Counter] = {}
+
+
+def _counts(kind: type[Kind]) -> Callable[[Counter], Counter]:
+    """Register the function that counts instructions of `kind`."""
+
+    def register(counter: Counter) -> Counter:
+        _COUNTERS[kind] = counter
+        return counter
+
+    return register
+
+
+def count_events(operation: Operation, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    """Events of an operation over `frames` executions; `columns` are its trace columns summed over them.
+
+    Only the events that the instruction declares may be counted.
+    """
+    instruction = operation.instruction
+    counter = _COUNTERS.get(type(instruction))
+    if counter is None:
+        return {}
+    counted = counter(operation, instruction, columns, frames, hardware)
+    assert set(counted) <= set(instruction.EVENTS), f"{instruction.MNEMONIC} does not declare all of {set(counted)}"
+    return counted
+
+
+def mac_cycles(operation: Operation, lanes: int) -> NDArray[np.int64]:
+    """Cycles that one input of each class keeps the lanes busy: int64 [classes]. Zero where no output reads it."""
+    assert operation.classes is not None
+    return -(-operation.classes.fan_out // lanes)
+
+
+def moved_bytes(move: Load | Store) -> int:
+    """Bytes that a load or store moves."""
+    return move.run_bytes * move.count0 * move.count1
+
+
+def special_operations(instruction: Function | Elementwise | Pool, passes: Passes) -> int:
+    """Elements times passes through the special function unit."""
+    if isinstance(instruction, Pool):
+        window = instruction.kernel0 * instruction.kernel1 * instruction.kernel2
+        return instruction.channels * instruction.out0 * instruction.out1 * instruction.out2 * window
+    elements = instruction.size0 * instruction.size1 * instruction.size2 * instruction.size3
+    if isinstance(instruction, Elementwise):
+        return elements * (passes.divide.value if instruction.function is Binary.DIV else passes.simple.value)
+    if instruction.function in _SIMPLE:
+        return elements * passes.simple.value
+    return elements * (passes.divide if instruction.function in _DIVIDE else passes.transcendental).value
+
+
+@_counts(Load)
+def _load(operation: Operation, load: Load, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    size = moved_bytes(load) * frames
+    return {Event.DRAM_READ: size, Event.EDRAM_WRITE if load.space is Space.EDRAM else Event.BUFFER_WRITE: size}
+
+
+@_counts(Store)
+def _store(operation: Operation, store: Store, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    size = moved_bytes(store) * frames
+    return {Event.BUFFER_READ: size, Event.DRAM_WRITE: size}
+
+
+@_counts(Fill)
+def _fill(operation: Operation, fill: Fill, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    elements = fill.count * fill.copies * fill.repeat if fill.count else fill.repeat
+    target = Event.BUFFER_WRITE if fill.space is Space.BUFFER else Event.DRAM_WRITE
+    return {Event.EDRAM_READ: fill.count * _WORD * frames, target: elements * fill.element_bytes * frames}
+
+
+@_counts(ConfigureQuantizer)
+def _configure(
+    operation: Operation, configure: ConfigureQuantizer, columns: Columns, frames: int, hardware: Hardware
+) -> Counts:
+    """Centroids that the table has no room for are computed, at the price of a read (assumed)."""
+    return {Event.TABLE_WRITE: min(configure.clusters, hardware.tables.bytes.value // _WORD) * frames}
+
+
+def _index_bytes(operation: Operation) -> int:
+    assert operation.quantizer is not None
+    return 1 if operation.quantizer.clusters <= 256 else 2
+
+
+@_counts(Quantize)
+def _quantize(operation: Operation, quantize: Quantize, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    inputs = quantize.outer * quantize.channels * quantize.inner * frames
+    size = _index_bytes(operation)
+    return {
+        Event.INPUTS_SCANNED: inputs,
+        Event.INPUTS_CHANGED: int(columns[0]),
+        Event.BUFFER_READ: inputs * (_WORD + size),
+        Event.BUFFER_WRITE: inputs * size + int(columns[0]) * size,
+        Event.TABLE_READ: 0,
+    }
+
+
+def _delta(
+    operation: Operation, inputs: int, outputs: int, listed: bool, columns: Columns, frames: int, hardware: Hardware
+) -> Counts:
+    """Events of a delta instruction of `inputs` inputs and `outputs` linear outputs.
+
+    A change reads two centroids and the weights of its fan-out; an instruction with a change reads and writes its
+    linear outputs once.
+    """
+    assert operation.classes is not None
+    size, classes = _index_bytes(operation), operation.classes.fan_out.size
+    changed = columns[:classes]
+    committed, active = int(columns[classes]), int(columns[classes + 2])
+    macs = int(changed @ operation.classes.fan_out)
+    scanned = 2 * size if listed else _WORD + size
+    return {
+        Event.MACS: macs,
+        Event.MAC_CYCLES: int(changed @ mac_cycles(operation, hardware.compute.lanes.value)),
+        Event.INPUTS_SCANNED: inputs * frames,
+        Event.INPUTS_CHANGED: int(changed.sum()),
+        Event.EDRAM_READ: macs * _WORD,
+        Event.BUFFER_READ: inputs * frames * scanned + active * outputs * _WORD,
+        Event.BUFFER_WRITE: (0 if listed else committed * size) + active * outputs * _WORD,
+        Event.TABLE_READ: 2 * int(changed.sum()),
+    }
+
+
+@_counts(DeltaFc)
+def _delta_fc(operation: Operation, delta: DeltaFc, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    inputs, outputs = delta.rows * delta.inputs, delta.rows * delta.outputs
+    return _delta(operation, inputs, outputs, bool(delta.listed), columns, frames, hardware)
+
+
+@_counts(DeltaConv)
+def _delta_conv(operation: Operation, delta: DeltaConv, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    inputs = delta.in_channels * delta.in0 * delta.in1 * delta.in2
+    outputs = delta.out_channels * delta.out0 * delta.out1 * delta.out2
+    return _delta(operation, inputs, outputs, bool(delta.listed), columns, frames, hardware)
+
+
+@_counts(DenseFc)
+def _dense_fc(operation: Operation, dense: DenseFc, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    inputs, outputs = dense.rows * dense.inputs, dense.rows * dense.outputs
+    macs = inputs * dense.outputs
+    bias = 0 if dense.accumulate else dense.outputs
+    kept = outputs if dense.accumulate else 0
+    return {
+        Event.MACS: macs * frames,
+        Event.MAC_CYCLES: inputs * -(-dense.outputs // hardware.compute.lanes.value) * frames,
+        Event.EDRAM_READ: (macs + bias) * _WORD * frames,
+        Event.BUFFER_READ: (inputs + kept) * _WORD * frames,
+        Event.BUFFER_WRITE: outputs * _WORD * frames,
+    }
+
+
+@_counts(DenseConv)
+def _dense_conv(operation: Operation, dense: DenseConv, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    assert operation.classes is not None
+    sizes = operation.classes.sizes
+    macs = int(sizes @ operation.classes.fan_out)
+    outputs = dense.out_channels * dense.out0 * dense.out1 * dense.out2
+    return {
+        Event.MACS: macs * frames,
+        Event.MAC_CYCLES: int(sizes @ mac_cycles(operation, hardware.compute.lanes.value)) * frames,
+        Event.EDRAM_READ: (macs + dense.out_channels) * _WORD * frames,
+        Event.BUFFER_READ: int(sizes.sum()) * _WORD * frames,
+        Event.BUFFER_WRITE: outputs * _WORD * frames,
+    }
+
+
+@_counts(Function)
+def _function(operation: Operation, function: Function, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    size = function.size0 * function.size1 * function.size2 * function.size3 * _WORD * frames
+    return {
+        Event.SPECIAL_OPERATIONS: special_operations(function, hardware.special.passes) * frames,
+        Event.BUFFER_READ: size,
+        Event.BUFFER_WRITE: size,
+    }
+
+
+@_counts(Elementwise)
+def _elementwise(
+    operation: Operation, binary: Elementwise, columns: Columns, frames: int, hardware: Hardware
+) -> Counts:
+    """An operand that is repeated along an axis is read once a repetition."""
+    size = binary.size0 * binary.size1 * binary.size2 * binary.size3 * _WORD * frames
+    return {
+        Event.SPECIAL_OPERATIONS: special_operations(binary, hardware.special.passes) * frames,
+        Event.EDRAM_READ: size if binary.constant else 0,
+        Event.BUFFER_READ: size if binary.constant else 2 * size,
+        Event.BUFFER_WRITE: size,
+    }
+
+
+@_counts(Pool)
+def _pool(operation: Operation, pool: Pool, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    operations = special_operations(pool, hardware.special.passes) * frames
+    outputs = pool.channels * math.prod((pool.out0, pool.out1, pool.out2)) * frames
+    return {
+        Event.SPECIAL_OPERATIONS: operations,
+        Event.BUFFER_READ: operations * _WORD,
+        Event.BUFFER_WRITE: outputs * _WORD,
+    }
+
+
+@_counts(Host)
+def _host(operation: Operation, call: Host, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    return {
+        Event.HOST_MACS: call.macs * frames,
+        Event.HOST_OPERATIONS: call.operations * frames,
+        Event.DRAM_READ: call.read_bytes * frames,
+        Event.DRAM_WRITE: call.write_bytes * frames,
+    }

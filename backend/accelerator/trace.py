@@ -1,0 +1,107 @@
+"""The trace: what an execution did, one row of counts a frame, and its file.
+
+Columns follow the operations of the frame section in order (:class:`~.operations.Operation` says which columns an
+operation writes). Together with the program a trace is all that costs need; it holds no values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from reuse_compiler import __version__
+from reuse_compiler.errors import ProgramError
+from reuse_compiler.files import replacing
+
+__all__ = ["FORMAT_VERSION", "TraceReader", "TraceWriter"]
+
+FORMAT_VERSION = 1
+_ROWS = "rows"
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class TraceReader:
+    """A trace file. Rows are read block by block."""
+
+    path: Path
+    frames: int
+    columns: int
+    sequences: int
+
+    @classmethod
+    def open(cls, path: str | Path, program: str, columns: int) -> TraceReader:
+        """Open a trace. Raises ProgramError where it is damaged, of another version, or of another program."""
+        try:
+            with safe_open(path, "numpy") as file:
+                metadata = file.metadata() or {}
+                shape = file.get_slice(_ROWS).get_shape()
+        except FileNotFoundError as error:
+            raise ProgramError(f"{path}: no such file") from error
+        except (SafetensorError, OSError) as error:
+            raise ProgramError(f"{path}: not a trace: {error}") from error
+        version = metadata.get("format_version", "none")
+        if version != str(FORMAT_VERSION):
+            raise ProgramError(f"{path}: trace format {version}, this version reads {FORMAT_VERSION}: run it again")
+        if metadata.get("program") != program:
+            raise ProgramError(f"{path}: it is of program {metadata.get('program')}, not of {program}: run it again")
+        if shape[1] != columns:
+            raise ProgramError(f"{path}: it has {shape[1]} columns, the program writes {columns}: run it again")
+        return cls(Path(path), shape[0], shape[1], int(metadata["sequences"]))
+
+    def blocks(self) -> Iterator[NDArray[np.int64]]:
+        """The rows, int64 [at most 256, columns] at a time."""
+        with safe_open(self.path, "numpy") as file:
+            rows = file.get_slice(_ROWS)
+            for start in range(0, self.frames, _BLOCK):
+                yield np.asarray(rows[start : start + _BLOCK], np.int64)
+
+
+class TraceWriter:
+    """Writes rows as they come; memory does not grow with the stream. `finish` puts the file in its place."""
+
+    def __init__(self, path: str | Path, program: str, columns: int) -> None:
+        """`program` is the digest of the program that ran."""
+        self._path, self._program, self._columns = Path(path), program, columns
+        self._frames = 0
+        self._parked = replacing(self._path)
+        self._temporary = self._parked.__enter__()
+        self._rows = self._temporary.with_suffix(".rows")
+        self._file: IO[bytes] = self._rows.open("wb")
+
+    def append(self, rows: NDArray[np.int64]) -> None:
+        """Add rows: int64 [frames, columns]."""
+        self._file.write(np.ascontiguousarray(rows, "<i8").data)
+        self._frames += len(rows)
+
+    def finish(self, sequences: int) -> None:
+        """Write the header and put the file in its place."""
+        self._file.close()
+        header = {
+            "__metadata__": {
+                "format_version": str(FORMAT_VERSION),
+                "tool_version": __version__,
+                "program": self._program,
+                "sequences": str(sequences),
+            },
+            _ROWS: {
+                "dtype": "I64",
+                "shape": [self._frames, self._columns],
+                "data_offsets": [0, self._frames * self._columns * 8],
+            },
+        }
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        with self._temporary.open("wb") as target, self._rows.open("rb") as source:
+            target.write(len(text).to_bytes(8, "little") + text)
+            while block := source.read(1 << 22):
+                target.write(block)
+        self._rows.unlink()
+        self._parked.__exit__(None, None, None)
