@@ -9,7 +9,6 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from reuse_compiler.errors import ModelError
 from reuse_compiler.operators import reuse_node
 from reuse_compiler.passes.rewrite_weights import Weights
 from reuse_compiler.quantizers import LinearQuantizer
@@ -41,7 +40,7 @@ class RewriteFc(ir.passes.InPlacePass):
     quantizers: Mapping[str, LinearQuantizer]
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rewrite in place. Raises ModelError where a bias is not one value per output."""
+        """Rewrite in place."""
         nodes = {node.name: node for node in model.graph}
         weights = Weights(model.graph)
         chosen = [site for site in self.sites if site.kind == "fc" and site.node in self.quantizers]
@@ -85,10 +84,6 @@ def _bias(site: Site, bias: ir.Value | None, beta: float, weights: Weights) -> i
     features = site.out_features
     if bias is None:
         return weights.zeros(features)
-    assert bias.shape is not None
-    sizes = [int(size) for size in bias.shape if size != 1]  # type: ignore[arg-type]
-    if sizes not in ([], [features]) or (sizes and bias.shape[-1] == 1):
-        raise ModelError(f"node {site.node}: bias {list(bias.shape)} is not one value per output: make the site dense")
 
     def one_per_output(values: NDArray[np.float32]) -> NDArray[np.float32]:
         flat = np.broadcast_to(values.reshape(-1), (features,))

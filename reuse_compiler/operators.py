@@ -282,13 +282,13 @@ def present_linear_name(node: str) -> str:
 
 
 def initial_index(node: ir.Node) -> Index:
-    """The indices that a sequence starts with: the zero index everywhere, in the shape of the node's x."""
+    """The indices that a sequence starts with: the zero index everywhere, a read-only view in the shape of x."""
     quantizer = read_quantizer(node)
-    return np.full(_shape(node, 1), quantizer.zero, quantizer.index_dtype)
+    return np.broadcast_to(np.array(quantizer.zero, quantizer.index_dtype), _shape(node, 1))
 
 
 def initial_linear(node: ir.Node) -> NDArray[np.float32]:
-    """The linear output that a sequence starts with: the bias along the channels, in the shape of the node's y."""
+    """The linear output that a sequence starts with: the bias along the channels, a read-only view in the shape of y."""
     shape = _shape(node, 2)
     value = node.inputs[4]
     if value is None or value.const_value is None:
@@ -296,7 +296,7 @@ def initial_linear(node: ir.Node) -> NDArray[np.float32]:
     bias = value.const_value.numpy().astype(np.float32)
     if node.op_type == _CONV:
         bias = bias.reshape(-1, *[1] * (len(shape) - 2))
-    return np.ascontiguousarray(np.broadcast_to(bias, shape))
+    return np.broadcast_to(bias, shape)
 
 
 def _shape(node: ir.Node, position: int) -> tuple[int, ...]:

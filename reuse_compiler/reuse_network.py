@@ -1,0 +1,166 @@
+"""A reuse model opened in stock onnxruntime: what sessions of all streams share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from reuse_compiler.errors import ModelError
+from reuse_compiler.files import sha256
+from reuse_compiler.frontend import TensorSpec
+from reuse_compiler.onnx_file import read_model
+from reuse_compiler.onnx_session import one_line, open_session
+from reuse_compiler.operators import initial_index, initial_linear, reuse_nodes
+from reuse_compiler.passes.rewrite_refresh import LinearFromIndex
+from reuse_compiler.runtime_errors import RUNTIME_ERRORS
+
+__all__ = ["ReuseNetwork", "StateNames"]
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class StateNames:
+    """The names of a reuse node's state among the inputs and outputs of the model."""
+
+    past_index: str
+    past_linear: str
+    present_index: str
+    present_linear: str
+
+
+class ReuseNetwork:
+    """An onnxruntime session of a reuse model, and what it says about its state. Holds nothing of a stream.
+
+    Parameters
+    ----------
+    model : path, bytes or onnx_ir.Model
+        A reuse model.
+    threads : int or None
+        Threads of onnxruntime inside an operator; None for all cores.
+
+    Attributes
+    ----------
+    sha256 : str
+        Hexadecimal SHA-256 of the file, external data included.
+    inputs, outputs : tuple of TensorSpec
+        The model's own: without the state.
+    nodes : dict of str to StateNames
+        By reuse node, in the order of the graph.
+    initial : dict of str to array
+        Past state where a sequence starts, by input name; read-only views.
+    feedback : dict of str to str
+        Input -> output that is fed back to it, as the plan said when the model was rewritten.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be read, its state is not described, or onnxruntime does not take it.
+    """
+
+    def __init__(self, model: str | Path | bytes | ir.Model, threads: int | None = None) -> None:
+        self._ir, self.sha256, self._name, source = _open(model)
+        self._threads = threads
+        self._session = open_session(source, threads, self._name)
+        nodes = reuse_nodes(self._ir)
+        self.nodes = {str(node.name): _state_names(node) for node in nodes}
+        self.initial: Arrays = {}
+        for node in nodes:
+            names = self.nodes[str(node.name)]
+            self.initial[names.past_index] = initial_index(node)
+            self.initial[names.past_linear] = initial_linear(node)
+        present = {name for names in self.nodes.values() for name in (names.present_index, names.present_linear)}
+        graph = self._ir.graph
+        self.inputs = tuple(_spec(value) for value in graph.inputs if value.name not in self.initial)
+        self.outputs = tuple(_spec(value) for value in graph.outputs if value.name not in present)
+        self.feedback: dict[str, str] = json.loads(self._ir.metadata_props.get("reuse.state", "{}"))
+
+    def bind(self, past: Mapping[str, NDArray[Any]], present: Mapping[str, NDArray[Any]]) -> ort.IOBinding:
+        """A binding that reads the state in `past` and writes the next into `present`, both by past name.
+
+        The arrays must be C-contiguous, distinct, and live as long as the binding.
+        """
+        binding = self._session.io_binding()
+        self._bind_outputs(binding)  # first, so that they lead the list that onnxruntime gives
+        for name, array in past.items():
+            _bind(binding.bind_input, name, array)
+        for names in self.nodes.values():
+            _bind(binding.bind_output, names.present_index, present[names.past_index])
+            _bind(binding.bind_output, names.present_linear, present[names.past_linear])
+        return binding
+
+    def run(self, binding: ort.IOBinding, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Run a frame with a :meth:`bind` of state; C-contiguous `inputs` in, the model's own outputs out."""
+        for name, array in inputs.items():
+            _bind(binding.bind_input, name, array)
+        for spec in self.outputs:
+            binding.bind_output(
+                spec.name, "cpu"
+            )  # anew each time: else the next frame writes into the arrays given out
+        try:
+            self._session.run_with_iobinding(binding)
+        except RUNTIME_ERRORS as error:
+            raise ModelError(f"{self._name}: onnxruntime cannot run it: {one_line(error)}") from error
+        values = binding.get_outputs()[: len(self.outputs)]
+        return {spec.name: value.numpy() for spec, value in zip(self.outputs, values, strict=True)}
+
+    def _bind_outputs(self, binding: ort.IOBinding) -> None:
+        for spec in self.outputs:
+            binding.bind_output(spec.name, "cpu")
+
+    def linear_from_index(self, indices: Mapping[str, NDArray[Any]]) -> Arrays:
+        """The linear outputs ``B + sum c(k) W`` by past name; `indices` by past name too."""
+        if not self.nodes:
+            return {}
+        names = [names.past_linear for names in self.nodes.values()]
+        return dict(zip(names, self._refresh.run(names, dict(indices)), strict=True))
+
+    @cached_property
+    def _refresh(self) -> ort.InferenceSession:
+        copy = self._ir.clone()
+        LinearFromIndex()(copy)
+        return open_session(ir.to_proto(copy).SerializeToString(), self._threads, self._name)
+
+
+def _open(model: str | Path | bytes | ir.Model) -> tuple[ir.Model, str, str, str | bytes]:
+    """The model's IR, its hash, its name in messages, and what onnxruntime opens."""
+    if isinstance(model, ir.Model):
+        data = ir.to_proto(model).SerializeToString()
+        return model, sha256(data), "model", data
+    if isinstance(model, bytes):
+        try:
+            return ir.from_proto(onnx.load_model_from_string(model)), sha256(model), "model", model
+        except (DecodeError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"model: the bytes are not an ONNX model: {one_line(error)}") from error
+    read, digest = read_model(Path(model))
+    return read, digest, str(model), str(model)
+
+
+def _state_names(node: ir.Node) -> StateNames:
+    values = (node.inputs[1], node.inputs[2], node.outputs[1], node.outputs[2])
+    is_state = [value is not None and value.is_graph_input() for value in values[:2]]
+    is_state += [value is not None and value.is_graph_output() for value in values[2:]]
+    if not all(is_state):
+        raise ModelError(f"node {node.name}: its state is not an input and output of the model: compile it again")
+    return StateNames(*(str(value.name) for value in values if value is not None))
+
+
+def _spec(value: ir.Value) -> TensorSpec:
+    shape = () if value.shape is None else tuple(dim if isinstance(dim, int) else -1 for dim in value.shape)
+    dtype = value.type.dtype.numpy() if isinstance(value.type, ir.TensorType) else object
+    return TensorSpec(str(value.name), shape, np.dtype(dtype))
+
+
+def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:
+    bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
