@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class LayerInfo:
 
     name: str
     op: str
-    backend: str  # "reuse", "dense" or "host"
+    backend: Literal["reuse", "dense", "host"]
     macs: int
     inputs: int
     clusters: int = 0

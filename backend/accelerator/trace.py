@@ -7,10 +7,14 @@ operation writes). Together with the program a trace is all that costs need; it 
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from types import TracebackType
+from typing import IO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,32 +68,50 @@ class TraceReader:
                 yield np.asarray(rows[start : start + _BLOCK], np.int64)
 
 
-class TraceWriter:
-    """Writes rows as they come; memory does not grow with the stream. `finish` puts the file in its place."""
+class TraceWriter(AbstractContextManager["TraceWriter"]):
+    """Writes rows as they come; memory does not grow with the stream. The file takes its place when the block ends
+    without an error; `sequences` is to be set before."""
 
     def __init__(self, path: str | Path, program: str, columns: int) -> None:
-        """`program` is the digest of the program that ran."""
+        """`program` is the digest of the program that runs."""
         self._path, self._program, self._columns = Path(path), program, columns
-        self._frames = 0
-        self._parked = replacing(self._path)
-        self._temporary = self._parked.__enter__()
+        self._frames = self.sequences = 0
+
+    def __enter__(self) -> Self:
+        self._target = replacing(self._path)
+        self._temporary = self._target.__enter__()
         self._rows = self._temporary.with_suffix(".rows")
         self._file: IO[bytes] = self._rows.open("wb")
+        return self
 
     def append(self, rows: NDArray[np.int64]) -> None:
         """Add rows: int64 [frames, columns]."""
         self._file.write(np.ascontiguousarray(rows, "<i8").data)
         self._frames += len(rows)
 
-    def finish(self, sequences: int) -> None:
-        """Write the header and put the file in its place."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
+        try:
+            if kind is None:
+                self._assemble()
+        except BaseException:
+            self._target.__exit__(*sys.exc_info())
+            raise
+        else:
+            self._target.__exit__(kind, error, trace)
+        finally:
+            self._rows.unlink()
+
+    def _assemble(self) -> None:
+        """A safetensors file: its header, then the rows."""
         header = {
             "__metadata__": {
                 "format_version": str(FORMAT_VERSION),
                 "tool_version": __version__,
                 "program": self._program,
-                "sequences": str(sequences),
+                "sequences": str(self.sequences),
             },
             _ROWS: {
                 "dtype": "I64",
@@ -101,7 +123,4 @@ class TraceWriter:
         text += b" " * (-len(text) % 8)
         with self._temporary.open("wb") as target, self._rows.open("rb") as source:
             target.write(len(text).to_bytes(8, "little") + text)
-            while block := source.read(1 << 22):
-                target.write(block)
-        self._rows.unlink()
-        self._parked.__exit__(None, None, None)
+            shutil.copyfileobj(source, target, 1 << 20)

@@ -1,0 +1,66 @@
+"""How far a run is from the fp32 model: errors of every float output, folded frame by frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Deviation", "OutputError"]
+
+
+@dataclass
+class OutputError:
+    """Errors of one output over a stream, without its values being kept.
+
+    `relrmse` is the root of the mean squared error over the deviation of the fp32 output, so that 1 - R2 is its square;
+    where the output never varies, over its root mean square.
+    """
+
+    elements: int = 0
+    squared_error: float = 0.0
+    total: float = 0.0
+    squares: float = 0.0
+    max_abs: float = 0.0
+
+    def add(self, reference: NDArray[Any], value: NDArray[Any]) -> None:
+        """Take one frame's output of the fp32 model and of the run."""
+        exact = np.asarray(reference, np.float64)
+        error = np.asarray(value, np.float64) - exact
+        self.elements += exact.size
+        self.squared_error += float(np.vdot(error, error))
+        self.total += float(exact.sum())
+        self.squares += float(np.vdot(exact, exact))
+        self.max_abs = max(self.max_abs, float(np.abs(error).max(initial=0.0)))
+
+    @property
+    def relrmse(self) -> float:
+        """Relative root mean squared error; 0 is perfect."""
+        if self.elements == 0 or self.squared_error == 0.0:
+            return 0.0
+        mean_square = self.squares / self.elements
+        variance = mean_square - (self.total / self.elements) ** 2
+        scale = variance if variance > 1e-12 * mean_square else mean_square
+        return math.sqrt(self.squared_error / self.elements / scale) if scale > 0 else math.inf
+
+
+@dataclass
+class Deviation:
+    """Errors of all float outputs by name."""
+
+    outputs: dict[str, OutputError] = field(default_factory=dict)
+
+    def add(self, reference: Mapping[str, NDArray[Any]], values: Mapping[str, NDArray[Any]]) -> None:
+        """Take one frame."""
+        for name, exact in reference.items():
+            if exact.dtype.kind == "f":
+                self.outputs.setdefault(name, OutputError()).add(exact, values[name])
+
+    @property
+    def relrmse(self) -> float:
+        """The largest of all outputs."""
+        return max((error.relrmse for error in self.outputs.values()), default=0.0)

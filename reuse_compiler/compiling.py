@@ -1,0 +1,110 @@
+"""Compile: rewrite the model, verify it, lower it, run it, and write the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import onnx_ir as ir
+
+from reuse_compiler.backend.accelerator import program_file
+from reuse_compiler.backend.accelerator.accounting import check_code
+from reuse_compiler.backend.accelerator.hardware import Hardware
+from reuse_compiler.backend.accelerator.lowering import lower
+from reuse_compiler.backend.accelerator.program import Program
+from reuse_compiler.directory import FILES, replacing_directory
+from reuse_compiler.files import write_bytes
+from reuse_compiler.frontend import Model
+from reuse_compiler.passes.rewrite import rewrite
+from reuse_compiler.plan import Plan
+from reuse_compiler.profile import Profile
+from reuse_compiler.replay import Replay, ReplayResult
+from reuse_compiler.report import Report
+from reuse_compiler.session import Session
+from reuse_compiler.simulation import Simulator, simulate
+from reuse_compiler.streams import Stream
+
+__all__ = ["compile_model", "verify"]
+
+Progress = Callable[[str, int, int | None], None]
+
+
+def compile_model(
+    model: Model,
+    plan: Plan,
+    directory: Path,
+    *,
+    stream: Stream | None,
+    hardware: Hardware,
+    profile: Profile | None = None,
+    run: bool = True,
+    verify_frames: int = 3,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Report | None:
+    """Compile `model` by `plan` into `directory`, whole or not at all.
+
+    With a stream, the first `verify_frames` frames are verified by replay in onnxruntime and on the interpreter, and
+    with `run` the whole stream is interpreted and costed: the report is returned and written.
+
+    Raises
+    ------
+    PlanError, ModelError, HardwareError, StreamError
+        Where the parts do not fit each other.
+    VerificationError
+        Where an executor breaks its contract; it names the first site that does.
+    """
+    with replacing_directory(directory) as folder:
+        reuse_model = rewrite(model, plan)
+        program = lower(reuse_model, hardware.tiling, model.sha256)
+        for code in (program.reuse, program.baseline):
+            check_code(program, code, hardware)
+        write_bytes(folder / FILES[0], ir.to_proto(reuse_model).SerializeToString())
+        program_file.save(program, folder / FILES[1])
+        plan.save(folder / FILES[2])
+        if profile is not None:
+            profile.save(folder / FILES[3])
+        if stream is None:
+            return None
+        if verify_frames:
+            verify(model, plan, folder / FILES[0], program, stream, verify_frames, threads=threads, progress=progress)
+        if not run:
+            return None
+        report = simulate(
+            model, program, stream, hardware=hardware, state=plan.state, threads=threads, progress=progress
+        )
+        report.save(folder / FILES[4])
+        return report
+
+
+def verify(
+    model: Model,
+    plan: Plan,
+    reuse_model: Path,
+    program: Program,
+    stream: Stream,
+    frames: int | None,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, ReplayResult]:
+    """Verify the first `frames` frames (all, with None) by replay, for each executor by name.
+
+    Raises VerificationError naming executor, frame and first site whose index, linear output or output is wrong.
+    """
+    session = Session(reuse_model, threads=threads, state=plan.state)
+    simulator = Simulator(program, model, plan.state, threads)
+    replays = {name: Replay(model, plan, threads=threads) for name in ("portable", "accelerator")}
+    for number, frame in enumerate(islice(stream, frames), 1):
+        if frame.start:
+            session.reset()
+        outputs = session.run(frame.inputs)
+        replays["portable"].check(frame.inputs, session.indices, outputs, start=frame.start, linear=session.linear)
+        interpreter, outputs = simulator.interpreter, simulator.run(frame).outputs
+        replays["accelerator"].check(
+            frame.inputs, interpreter.indices, outputs, start=frame.start, linear=interpreter.linear
+        )
+        if progress is not None:
+            progress("verify", number, frames)
+    return {name: replay.result for name, replay in replays.items()}

@@ -1,0 +1,128 @@
+"""The folder that `compile` writes: reuse model, program, plan, profile and report."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from reuse_compiler.backend.accelerator import program_file
+from reuse_compiler.backend.accelerator.program import Program
+from reuse_compiler.errors import ModelError, ReuseError
+from reuse_compiler.frontend import Model, load
+from reuse_compiler.plan import Plan
+from reuse_compiler.profile import Profile
+from reuse_compiler.report import Report
+
+__all__ = ["FILES", "CompiledDirectory", "replacing_directory"]
+
+FILES = ("model.reuse.onnx", "program.safetensors", "plan.json", "profile.json", "report.json")
+
+
+@dataclass(frozen=True)
+class CompiledDirectory:
+    """What a compilation left; files are read when they are asked for.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    model : Path, optional
+        The original model, where it has moved since.
+    """
+
+    path: Path
+    model: Path | None = None
+
+    @classmethod
+    def open(cls, path: str | Path, model: str | Path | None = None) -> CompiledDirectory:
+        """Raises ReuseError where the folder is missing or is not one that `compile` wrote."""
+        folder = Path(path)
+        if not folder.is_dir():
+            raise ReuseError(f"{folder}: no such folder: give the one that compile wrote")
+        missing = [name for name in FILES[:3] if not (folder / name).is_file()]
+        if missing:
+            raise ReuseError(f"{folder}: {missing[0]} is missing: give a folder that compile wrote")
+        return cls(folder, None if model is None else Path(model))
+
+    @property
+    def reuse_model(self) -> Path:
+        """The rewritten ONNX file."""
+        return self.path / FILES[0]
+
+    @cached_property
+    def program(self) -> Program:
+        """The program. Raises ProgramError where the file is damaged."""
+        return program_file.load(self.path / FILES[1])
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan. Raises PlanError where the file is not one."""
+        return Plan.load(self.path / FILES[2])
+
+    @cached_property
+    def profile(self) -> Profile | None:
+        """The profile, or None where the plan came without one."""
+        path = self.path / FILES[3]
+        return Profile.load(path) if path.is_file() else None
+
+    @cached_property
+    def report(self) -> Report | None:
+        """The report, or None where nothing was run."""
+        path = self.path / FILES[4]
+        return Report.load(path) if path.is_file() else None
+
+    def original(self) -> Model:
+        """The model that was compiled, found by its path and its hash.
+
+        Raises ModelError where it is gone, or is another one by now; the message has both hashes.
+        """
+        path = self.model or Path(self.plan.model.path)
+        if not path.is_file():
+            raise ModelError(
+                f"{path}: the model that {self.path} was compiled from is gone: give its place with --model"
+            )
+        shapes = {binding.name: binding.shape for binding in self.program.reuse.inputs}
+        model = load(path, shapes=shapes)
+        if model.sha256 != self.plan.model.sha256:
+            raise ModelError(
+                f"{path}: its hash is {model.sha256}, {self.path} was compiled from {self.plan.model.sha256}: compile"
+                " again, or give the right file with --model"
+            )
+        return model
+
+
+@contextmanager
+def replacing_directory(path: Path) -> Iterator[Path]:
+    """Give an empty temporary folder beside `path`; it takes the place of `path` when the block ends without an error.
+
+    An existing folder is replaced only if it holds nothing but what a compilation wrote. Raises ReuseError otherwise,
+    or where the parent is missing or not writable.
+    """
+    path = path.absolute()
+    if path.is_dir():
+        foreign = sorted(item.name for item in path.iterdir() if item.name not in FILES)
+        if foreign:
+            raise ReuseError(f"{path}: holds {foreign[0]}, which compile did not write: choose another folder")
+    elif path.exists():
+        raise ReuseError(f"{path}: is a file: choose a folder")
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise ReuseError(f"{path}: cannot write: {error.strerror}: choose another folder") from error
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if path.is_dir():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            path.replace(old)
+            temporary.replace(path)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,187 @@
+"""The report: what reuse saves on a model and a stream, as JSON that others read.
+
+Counts, cycles and energies are sums over all frames of the stream, so that layers add up to the totals.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from reuse_compiler.errors import ReuseError
+from reuse_compiler.files import read_text, write_text
+from reuse_compiler.plan import ModelRef, ToolRef
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Accuracy",
+    "HardwareRef",
+    "LayerReport",
+    "OutputAccuracy",
+    "Pair",
+    "Report",
+    "RunStatistics",
+    "Setup",
+    "StateBytes",
+    "StreamStatistics",
+    "Totals",
+]
+
+FORMAT_VERSION = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+
+class Pair(_Strict):
+    """A figure of the baseline and of the reuse machine."""
+
+    baseline: float
+    reuse: float
+
+
+class Components(_Strict):
+    """Energy by component, of the baseline and of the reuse machine."""
+
+    baseline: dict[str, float]
+    reuse: dict[str, float]
+
+
+class StreamStatistics(_Strict):
+    """What was run."""
+
+    name: str
+    frames: int
+    sequences: int
+
+
+class ConstantRef(_Strict):
+    """A constant of the cost model: name, value, unit, source."""
+
+    name: str
+    value: float | int | str | bool
+    unit: str
+    source: str
+
+
+class HardwareRef(_Strict):
+    """The hardware, with every constant that the costs rest on."""
+
+    name: str
+    description: str
+    constants: list[ConstantRef]
+
+
+class Totals(_Strict):
+    """Sums over the stream. `similarity` is by elements over the reuse sites; `reuse` is 1 - MACs done / all MACs of the
+    model; `reuse_nonzero` leaves out the skipped MACs whose input is exactly 0.0; `host_share` is of the baseline's
+    cycles."""
+
+    frames: int
+    macs: int
+    macs_computed: int
+    similarity: float
+    reuse: float
+    reuse_nonzero: float
+    speedup: float
+    energy_saving: float
+    cycles: Pair
+    energy_pj: Components
+    area_mm2: Pair
+    host_share: float
+
+
+class Setup(_Strict):
+    """The one-time load of resident weights; not part of the totals."""
+
+    cycles: Pair
+    energy_pj: Pair
+
+
+class StateBytes(_Strict):
+    """Where the kept state lives: bytes of indices and of linear outputs in each memory."""
+
+    buffer: int
+    dram: int
+    indices: int
+    linear: int
+
+
+class OutputAccuracy(_Strict):
+    """Errors of one output against the fp32 model."""
+
+    relrmse: float
+    max_abs: float
+
+
+class Accuracy(_Strict):
+    """Loss against the fp32 model: the largest relative RMSE of the outputs, and each output's."""
+
+    metric: str
+    value: float
+    budget: str | None = None
+    outputs: dict[str, OutputAccuracy] = Field(default_factory=dict)
+
+
+class LayerReport(_Strict):
+    """One layer. Similarity, quantizer and inputs are of reuse layers; others have none."""
+
+    name: str
+    op: str
+    backend: Literal["reuse", "dense", "host"]
+    macs: int
+    macs_computed: int
+    inputs: int
+    similarity: float | None
+    reuse: float
+    clusters: int | None
+    step: float | None
+    deadband: float | list[float] | None
+    cycles: Pair
+    energy_pj: Pair
+
+
+class RunStatistics(_Strict):
+    """The run itself: MACs are the accelerator's; the trace and costing are included, the stream and fp32 are not."""
+
+    seconds: float
+    macs_per_second: float
+    peak_memory_bytes: int
+
+
+class Report(_Strict):
+    """report.json."""
+
+    format_version: int = FORMAT_VERSION
+    tool: ToolRef = Field(default_factory=ToolRef)
+    model: ModelRef
+    stream: StreamStatistics
+    hardware: HardwareRef
+    totals: Totals
+    setup: Setup
+    state: StateBytes
+    accuracy: Accuracy
+    layers: list[LayerReport]
+    run: RunStatistics
+
+    def save(self, path: str | Path) -> None:
+        """Write the report as JSON, under a temporary name first."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Report:
+        """Read a report. Raises ReuseError naming the field where it is not one, or is of another version."""
+        try:
+            report = cls.model_validate_json(read_text(path))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "file"
+            raise ReuseError(f"{path}: not a report: {where}: {first['msg']}") from error
+        if report.format_version != FORMAT_VERSION:
+            raise ReuseError(
+                f"{path}: report format {report.format_version}, this version reads {FORMAT_VERSION}: run it again"
+            )
+        return report

@@ -1,0 +1,118 @@
+"""Run a compiled model in onnxruntime over a stream: similarity, loss and wall clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from reuse_compiler.accuracy import Deviation
+from reuse_compiler.costing import accuracy_of
+from reuse_compiler.directory import CompiledDirectory
+from reuse_compiler.frames_file import FramesFile
+from reuse_compiler.frontend import Model
+from reuse_compiler.plan import ModelRef, ToolRef
+from reuse_compiler.reference import Reference
+from reuse_compiler.report import Accuracy, StreamStatistics
+from reuse_compiler.session import Session
+from reuse_compiler.streams import Stream
+
+__all__ = ["SessionReport", "SiteSimilarity", "run_session"]
+
+Progress = Callable[[str, int, int | None], None]
+
+
+class SiteSimilarity(BaseModel):
+    """One reuse site: input elements over the stream, and the share whose index was as in the frame before."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    node: str
+    inputs: int
+    similarity: float
+
+
+class SessionReport(BaseModel):
+    """What a run in onnxruntime showed. Times are of this machine; the fp32 model ran beside it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tool: ToolRef = Field(default_factory=ToolRef)
+    model: ModelRef
+    executor: str
+    stream: StreamStatistics
+    similarity: float
+    accuracy: Accuracy
+    sites: list[SiteSimilarity]
+    milliseconds_per_frame: float
+
+
+def run_session(
+    directory: CompiledDirectory,
+    stream: Stream,
+    *,
+    model: Model | None = None,
+    executor: str = "portable",
+    outputs: Path | None = None,
+    indices: Path | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> SessionReport:
+    """Run the reuse model of `directory` over `stream` in stock onnxruntime.
+
+    Parameters
+    ----------
+    model : Model, optional
+        The original, where it is loaded already.
+    outputs, indices : Path, optional
+        Where to write one array per output, or per reuse site, frames first (`.npz`).
+    """
+    original = directory.original() if model is None else model
+    plan = directory.plan
+    session = Session(directory.reuse_model, threads=threads, state=plan.state)
+    reference, deviation = Reference(original, plan.state, threads), Deviation()
+    zeros = session.indices
+    past, changed = zeros, dict.fromkeys(zeros, 0)
+    frames = sequences = 0
+    seconds = 0.0
+    with ExitStack() as files:
+        output_file = files.enter_context(FramesFile(outputs)) if outputs else None
+        index_file = files.enter_context(FramesFile(indices)) if indices else None
+        for frame in stream:
+            began = time.perf_counter()
+            if frame.start:
+                session.reset()
+                past = zeros
+                sequences += 1
+            values = session.run(frame.inputs)
+            seconds += time.perf_counter() - began
+            frames += 1
+            present = session.indices
+            for node, index in present.items():
+                changed[node] += int(np.count_nonzero(index != past[node]))
+            past = present
+            deviation.add(reference.run(frame), values)
+            if output_file is not None:
+                output_file.append(values)
+            if index_file is not None:
+                index_file.append(present)
+            if progress is not None:
+                progress("run", frames, stream.frames)
+    inputs = {node: index.size * frames for node, index in zeros.items()}
+    total = sum(inputs.values())
+    return SessionReport(
+        model=ModelRef(path=str(original.path), sha256=original.sha256),
+        executor=executor,
+        stream=StreamStatistics(name=stream.name, frames=frames, sequences=sequences),
+        similarity=1 - sum(changed.values()) / total if total else 0.0,
+        accuracy=accuracy_of(deviation),
+        sites=[
+            SiteSimilarity(node=node, inputs=count, similarity=1 - changed[node] / count)
+            for node, count in inputs.items()
+        ],
+        milliseconds_per_frame=seconds / frames * 1e3,
+    )
