@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from reuse_compiler.errors import ModelError, StreamError
 from reuse_compiler.feedback import Feedback
 from reuse_compiler.frontend import Model
 from reuse_compiler.macs import model_macs
+from reuse_compiler.onnx_session import one_line, open_session
 from reuse_compiler.plan import ModelRef
 from reuse_compiler.profile import Profile, SiteProfile, StreamRef
 from reuse_compiler.runtime_errors import RUNTIME_ERRORS
@@ -24,8 +24,6 @@ from reuse_compiler.tensor_fold import Scratch, TensorFold
 from reuse_compiler.tensor_profile import Counts
 
 __all__ = ["profile"]
-
-_LOG_ERRORS_ONLY = 3
 
 
 def profile(
@@ -143,23 +141,13 @@ class _Network:
             for name in self._fetched
             if name not in outputs
         )
-        options = ort.SessionOptions()
-        options.log_severity_level = _LOG_ERRORS_ONLY
-        options.intra_op_num_threads = threads or 0
-        try:
-            self._session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        except RUNTIME_ERRORS as error:
-            raise ModelError(f"{model.path}: onnxruntime does not take it: {_one_line(error)}") from error
+        self._session = open_session(proto.SerializeToString(), threads, str(model.path))
 
     def run(self, feed: Mapping[str, NDArray[Any]], where: str) -> dict[str, NDArray[Any]]:
         """The named tensors of a frame; an input among them is a copy, since whoever gave it may use its memory again."""
         try:
             values = self._session.run(self._fetched or None, dict(feed))
         except RUNTIME_ERRORS as error:
-            raise ModelError(f"{self._where}: {where}: onnxruntime failed: {_one_line(error)}") from error
+            raise ModelError(f"{self._where}: {where}: onnxruntime failed: {one_line(error)}") from error
         arrays = dict(zip(self._fetched, values, strict=False))
         return arrays | {name: np.array(feed[name]) for name in self._passed}
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
