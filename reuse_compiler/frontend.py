@@ -93,8 +93,6 @@ def load(path: str | Path, *, shapes: Mapping[str, Sequence[int]] | None = None)
     if "reuse.format_version" in model.metadata_props:
         raise ModelError(f"{path}: it is a reuse model already: give the model that it was compiled from")
     try:
-        NameNodes()(model)
-        common.CheckerPass()(model)
         _normalize(model, shapes or {})
     except (ModelError, ValueError, onnx.checker.ValidationError) as error:
         raise ModelError(f"{path}: {plain(error)}") from error
@@ -103,9 +101,11 @@ def load(path: str | Path, *, shapes: Mapping[str, Sequence[int]] | None = None)
 
 
 def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
-    common.InlinePass()(model)
+    NameNodes()(model)
     common.RemoveInitializersFromInputsPass()(model)
     BindShapes(shapes)(model)
+    _check(model)
+    common.InlinePass()(model)
     ConvertVersion(OPSET)(model)
     for _ in range(_ROUNDS):
         InferShapes()(model)
@@ -118,6 +118,18 @@ def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
     common.RemoveUnusedNodesPass()(model)
     InferShapes()(model)
     NameNodes()(model)
+
+
+def _check(model: ir.Model) -> None:
+    """Run onnx's checker. It insists on a rank for every output; inference finds that later, so it gets one for now."""
+    without_rank = [value for value in model.graph.outputs if value.shape is None]
+    for value in without_rank:
+        value.shape = ir.Shape([])
+    try:
+        common.CheckerPass()(model)
+    finally:
+        for value in without_rank:
+            value.shape = None
 
 
 def _spec(value: ir.Value) -> TensorSpec:

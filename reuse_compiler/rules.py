@@ -70,12 +70,9 @@ def spatial_axes(node: ir.Node) -> str | None:
 
 
 def explicit_padding(node: ir.Node) -> str | None:
-    """padding is explicit and not negative"""
+    """padding is explicit, not auto_pad"""
     mode = node.attributes.get_string("auto_pad", "NOTSET")
-    if mode != "NOTSET":
-        return f"auto_pad is {mode}"
-    pads = node.attributes.get_ints("pads", [])
-    return f"pads are {list(pads)}" if min(pads, default=0) < 0 else None
+    return None if mode == "NOTSET" else f"auto_pad is {mode}"
 
 
 def kernel_fits(node: ir.Node) -> str | None:
