@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from reuse_compiler.backend.accelerator.isa import ConfigureConv, DeltaConv, DenseConv, Function, Space, Special
+from reuse_compiler.backend.accelerator.isa import ConfigureConv, DeltaConv, DenseConv, Function, Special
 from reuse_compiler.backend.accelerator.lowering.emitter import Region
 from reuse_compiler.backend.accelerator.lowering.graph import ConvSpec, Layer
 from reuse_compiler.backend.accelerator.lowering.quantizing import configure_quantizer, quantize_shared
@@ -151,11 +151,10 @@ def _tile(
     if state is None:
         x = context.block(work, data, source, tile.in_box, 4, read=True)
         z = context.block(work, output, target, tile.out_box, 4, read=False)
-        bias, bias_region = context.constant(context.image.add(spec.bias))
+        bias = context.constant(context.image.add(spec.bias))
         start = 4 * tile.out_channel
         dense = DenseConv(**position, bias=bias + start, **_strided("x", x), **_strided("z", z))
-        used = Region(Space.EDRAM, bias_region.start + start, bias_region.start + start + 4 * tile.out_channels)
-        work.computes.append(Planned(dense, [x.region, weight_region, used], [z.region]))
+        work.computes.append(Planned(dense, [x.region, *weight_region], [z.region]))
         _activate(context, work, spec.activation, z, z, tile)
         context.write_back(work, output, z, target, tile.out_box, 4)
         return work
@@ -170,7 +169,7 @@ def _delta(
     state: State,
     tile: ConvTile,
     position: dict[str, int],
-    weight_region: Region,
+    weight_region: list[Region],
     data: Storage,
 ) -> None:
     """The delta instruction of a tile, with the loads and stores of its indices."""
@@ -180,7 +179,7 @@ def _delta(
     target = (geometry.out_channels, *geometry.out_shape)
     commits = tuple(tile.commit) if all(tile.commit) else (0, 0, 0)
     index = context.block(work, state.index, source, tile.in_box, size, read=True)
-    reads, writes = [index.region, weight_region], []
+    reads, writes = [index.region, *weight_region], []
     if state.list is None:
         x = context.block(work, data, source, tile.in_box, 4, read=True)
         position |= _strided("x", x)
@@ -223,19 +222,17 @@ def _finish(context: Context, work: Work, spec: ConvSpec, state: State, output: 
 
 def _weights(
     context: Context, spec: ConvSpec, work: Work, tile: ConvTile, number: int, tiles: list[ConvTile]
-) -> tuple[int, Region]:
-    """eDRAM address of the tile's weights; a streamed range is loaded with its first tile."""
+) -> tuple[int, list[Region]]:
+    """eDRAM address of the tile's weights, and their bytes where they stream: a range is loaded with its first tile."""
     constant = context.image.add(spec.weight)
     each = math.prod(spec.weight.shape[1:]) * 4
     start, size = tile.out_channel * each, tile.out_channels * each
     if not context.is_streamed(constant):
-        address, region = context.constant(constant)
-        return address + start, Region(Space.EDRAM, region.start + start, region.start + start + size)
+        return context.constant(constant) + start, []
     ranges = list(dict.fromkeys(other.out_channel for other in tiles))
     half = ranges.index(tile.out_channel)
     if number and tiles[number - 1].out_channel == tile.out_channel:
-        address = context.residency.staging_start + (half % 2) * context.residency.staging_half
-        return address, Region(Space.EDRAM, address, address + size)
+        return context.streamed(half, size)
     return context.stream(work, constant, half, start, size)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from reuse_compiler.backend.accelerator.isa import EXECUTION_UNITS, Instruction, Space, Sync, Unit
+from reuse_compiler.backend.accelerator.isa import EXECUTION_UNITS, Instruction, Sync, Unit
 
 __all__ = ["Box", "Emitter", "Region"]
 
@@ -19,12 +19,14 @@ Box = tuple[tuple[int, int], ...]  # (start, size) per axis
 
 @dataclass(frozen=True)
 class Region:
-    """Bytes that an instruction touches: an address interval, and the box inside it where blocks are strided.
+    """Bytes that an instruction touches: an address interval of a memory, and the box inside where blocks are strided.
 
-    Boxes are comparable only between regions with the same key (one tensor in one shape).
+    `area` names the part of the memory that the interval lies in; parts are disjoint. Boxes are comparable only
+    between regions with the same key (one tensor in one shape). Constants that no instruction of the section writes
+    need no region.
     """
 
-    space: Space
+    area: object
     start: int
     stop: int
     key: object = None
@@ -66,7 +68,7 @@ class Emitter:
     def __init__(self) -> None:
         self.instructions: list[Instruction] = []
         self._counts = dict.fromkeys(EXECUTION_UNITS, 0)
-        self._accesses: dict[Space, list[_Access]] = {space: [] for space in Space}
+        self._accesses: dict[object, list[_Access]] = {}
         self._known = {unit: dict.fromkeys(EXECUTION_UNITS, 0) for unit in EXECUTION_UNITS}
 
     def control(self, instruction: Instruction) -> None:
@@ -77,7 +79,7 @@ class Emitter:
         """End a section: everything issued is complete, counters begin again."""
         self.instructions.append(Sync())
         self._counts = dict.fromkeys(EXECUTION_UNITS, 0)
-        self._accesses = {space: [] for space in Space}
+        self._accesses = {}
         self._known = {unit: dict.fromkeys(EXECUTION_UNITS, 0) for unit in EXECUTION_UNITS}
 
     def emit(self, instruction: Instruction, reads: Sequence[Region], writes: Sequence[Region]) -> None:
@@ -104,11 +106,11 @@ class Emitter:
     def _needed(self, unit: Unit, reads: Iterable[Region], writes: Iterable[Region]) -> dict[Unit, int]:
         needed: dict[Unit, int] = {}
         for region in reads:
-            for access in self._accesses[region.space]:
+            for access in reversed(self._accesses.get(region.area, [])):
                 if access.write and access.number > needed.get(access.unit, 0) and region.overlaps(access.region):
                     needed[access.unit] = access.number
         for region in writes:
-            for access in self._accesses[region.space]:
+            for access in reversed(self._accesses.get(region.area, [])):
                 later = access.unit is not unit and access.number > needed.get(access.unit, 0)
                 if later and region.overlaps(access.region):
                     needed[access.unit] = access.number
@@ -117,9 +119,9 @@ class Emitter:
     def _record(self, accesses: Iterable[_Access]) -> None:
         """Remember accesses; forget older ones that waiting for a new one implies."""
         for new in accesses:
-            kept = [old for old in self._accesses[new.region.space] if not _replaces(new, old)]
+            kept = [old for old in self._accesses.get(new.region.area, []) if not _replaces(new, old)]
             kept.append(new)
-            self._accesses[new.region.space] = kept
+            self._accesses[new.region.area] = kept
 
 
 def _replaces(new: _Access, old: _Access) -> bool:

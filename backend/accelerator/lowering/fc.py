@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reuse_compiler.backend.accelerator.isa import DeltaFc, DenseFc, Function, Space, Special
+from reuse_compiler.backend.accelerator.isa import DeltaFc, DenseFc, Function, Special
 from reuse_compiler.backend.accelerator.lowering.emitter import Box, Region
 from reuse_compiler.backend.accelerator.lowering.graph import FcSpec, Layer
 from reuse_compiler.backend.accelerator.lowering.quantizing import configure_quantizer, quantize_shared
@@ -129,7 +129,7 @@ def _dense(
     x = context.block(work, data, (spec.rows, spec.inputs), (tile.rows, tile.inputs), 4, read=True)
     z = outputs.z if outputs else context.block(work, output, target, box, 4, read=False)
     weights, stride, weight_region = _weights(context, spec, work, tile, number)
-    bias, bias_region = context.constant(context.image.add(spec.bias))
+    bias = context.constant(context.image.add(spec.bias))
     dense = DenseFc(
         layer=context.layer,
         x=x.address,
@@ -144,7 +144,7 @@ def _dense(
         outputs=tile.outputs[1],
         accumulate=0 if tile.first else 1,
     )
-    reads = [x.region, weight_region, bias_region if tile.first else z.region]
+    reads = [x.region, *weight_region] if tile.first else [x.region, *weight_region, z.region]
     work.computes.append(Planned(dense, reads, [z.region]))
     if tile.last:
         _activate(context, work, spec.activation, z, z, box)
@@ -194,7 +194,7 @@ def _delta(
     if tile.last_reader and state.list is None:
         writes.append(index.region)
         context.write_back(work, state.index, index, source, part, size)
-    work.computes.append(Planned(delta, [block.region, index.region, z.region, weight_region], writes))
+    work.computes.append(Planned(delta, [block.region, index.region, z.region, *weight_region], writes))
     if tile.last:
         context.write_back(work, state.linear, z, target, box, 4)
     if tile.last and output is not state.linear:
@@ -203,8 +203,8 @@ def _delta(
     return outputs
 
 
-def _weights(context: Context, spec: FcSpec, work: Work, tile: _Tile, number: int) -> tuple[int, int, Region]:
-    """eDRAM address, stride in elements and bytes of the tile's weights; a streamed part is loaded densely."""
+def _weights(context: Context, spec: FcSpec, work: Work, tile: _Tile, number: int) -> tuple[int, int, list[Region]]:
+    """eDRAM address and stride in elements of the tile's weights, and their bytes where they stream, then dense."""
     constant = context.image.add(spec.weight)
     first = (tile.inputs[0] * spec.outputs + tile.outputs[0]) * 4
     if context.is_streamed(constant):
@@ -212,8 +212,7 @@ def _weights(context: Context, spec: FcSpec, work: Work, tile: _Tile, number: in
         run, runs = (tile.outputs[1] * 4, tile.inputs[1]) if not whole else (tile.inputs[1] * spec.outputs * 4, 1)
         address, region = context.stream(work, constant, number, first, run, runs, 0 if whole else spec.outputs * 4)
         return address, tile.outputs[1], region
-    address, region = context.constant(constant)
-    return address + first, spec.outputs, Region(Space.EDRAM, region.start, region.stop)
+    return context.constant(constant) + first, spec.outputs, []
 
 
 def _activate(context: Context, work: Work, activation: Activation, z: Block, y: Block, box: Box) -> None:

@@ -256,7 +256,7 @@ def _lower_host(context: Context, layer: Layer, spec: HostSpec) -> None:
 
 def _dram(storage: Storage) -> Region:
     assert storage.dram_address is not None
-    return Region(Space.DRAM, storage.dram_address, storage.dram_address + storage.bytes)
+    return Region((storage, Space.DRAM), storage.dram_address, storage.dram_address + storage.bytes)
 
 
 def _binding(storages: Storages, tensor: Tensor) -> Binding:

@@ -27,7 +27,7 @@ def deadband_array(quantizer: LinearQuantizer) -> tuple[float, ...]:
 def configure_quantizer(context: Context, quantizer: LinearQuantizer) -> None:
     """Load the quantizer of the layer."""
     channels = deadband_array(quantizer)
-    address = context.constant(context.image.add_floats(channels))[0] if channels else 0
+    address = context.constant(context.image.add_floats(channels)) if channels else 0
     context.emitter.control(
         ConfigureQuantizer(
             layer=context.layer,

@@ -40,8 +40,7 @@ def load_constants(context: Context, graph: LayerGraph) -> list[Instruction]:
             count0=1,
             count1=1,
         )
-        source = Region(Space.DRAM, constant.address, constant.address + constant.bytes)
-        emitter.emit(load, [source], [Region(Space.EDRAM, address, address + constant.bytes)])
+        emitter.emit(load, [], [Region(constant, address, address + constant.bytes)])
     emitter.sync()
     return emitter.instructions
 
@@ -70,7 +69,7 @@ def begin_sequence(context: Context, graph: LayerGraph) -> list[Instruction]:
             filled.add(state.index)
             size = spec.quantizer.index_dtype.itemsize
             space, address = state_place(state.index)
-            region = Region(space, address, address + state.index.bytes)
+            region = Region(state.index, address, address + state.index.bytes)
             zeros = Fill(
                 layer=number,
                 space=space,
@@ -80,14 +79,14 @@ def begin_sequence(context: Context, graph: LayerGraph) -> list[Instruction]:
                 repeat=state.index.bytes // size,
             )
             emitter.emit(zeros, [], [region])
-        source, bias_region = context.constant(context.image.add(spec.bias))
+        source = context.constant(context.image.add(spec.bias))
         space, address = state_place(state.linear)
-        region = Region(space, address, address + state.linear.bytes)
+        region = Region(state.linear, address, address + state.linear.bytes)
         if isinstance(spec, ConvSpec):
             counts = {"count": spec.bias.size, "repeat": math.prod(spec.geometry.out_shape), "copies": 1}
         else:
             counts = {"count": spec.bias.size, "repeat": 1, "copies": spec.rows}
         biases = Fill(layer=number, space=space, address=address, source=source, element_bytes=4, **counts)
-        emitter.emit(biases, [bias_region], [region])
+        emitter.emit(biases, [], [region])
     emitter.sync()
     return emitter.instructions

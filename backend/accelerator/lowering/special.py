@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from reuse_compiler.backend.accelerator.isa import Elementwise, Function, Pool, Space, Special
+from reuse_compiler.backend.accelerator.isa import Elementwise, Function, Pool, Special
 from reuse_compiler.backend.accelerator.lowering.emitter import Box, Region
 from reuse_compiler.backend.accelerator.lowering.graph import (
     ConcatSpec,
@@ -95,9 +95,8 @@ def _elementwise(
     if spec.constant is None:
         second = blocks[1].address
     else:
-        base, region = context.constant(context.image.add(spec.constant))
+        base = context.constant(context.image.add(spec.constant))
         second = base + 4 * start * (spec.b_strides[0] if spec.b_strides else 0)
-        reads.append(Region(Space.EDRAM, region.start, region.stop))
     fields = {
         **{f"size{axis}": extent for axis, extent in enumerate(extents)},
         **{f"a_stride{axis}": stride for axis, stride in enumerate(a)},

@@ -90,7 +90,7 @@ class Context:
         if self._top + size > self._limit:
             raise StagingTooSmallError(storage.name)
         extents = tuple(extent for _, extent in box)
-        region = Region(Space.BUFFER, self._top, self._top + size)
+        region = Region("staging", self._top, self._top + size)
         block = Block(self._top, dense_strides(extents), region)
         self._top += aligned(size)
         if read:
@@ -122,10 +122,9 @@ class Context:
         planned = self._transfer(Store(), storage, block, (count,), ((0, count),), 1)
         self.emitter.emit(planned.instruction, planned.reads, planned.writes)
 
-    def constant(self, constant: Constant) -> tuple[int, Region]:
-        """eDRAM address and bytes of a resident constant."""
-        address = self.residency.resident[constant]
-        return address, Region(Space.EDRAM, address, address + constant.bytes)
+    def constant(self, constant: Constant) -> int:
+        """eDRAM address of a resident constant."""
+        return self.residency.resident[constant]
 
     def is_streamed(self, constant: Constant) -> bool:
         """Whether the constant passes through the eDRAM tile by tile."""
@@ -133,10 +132,9 @@ class Context:
 
     def stream(
         self, work: Work, constant: Constant, half: int, offset: int, run_bytes: int, runs: int = 1, stride: int = 0
-    ) -> tuple[int, Region]:
+    ) -> tuple[int, list[Region]]:
         """Load `runs` runs of a streamed constant, from byte `offset` on, densely into staging half `half`."""
-        address = self.residency.staging_start + (half % 2) * self.residency.staging_half
-        region = Region(Space.EDRAM, address, address + run_bytes * runs)
+        address, regions = self.streamed(half, run_bytes * runs)
         load = Load(
             layer=self.layer,
             space=Space.EDRAM,
@@ -148,9 +146,13 @@ class Context:
             count0=1,
             count1=runs,
         )
-        source = Region(Space.DRAM, constant.address, constant.address + constant.bytes)
-        work.loads.append(Planned(load, [source], [region]))
-        return address, region
+        work.loads.append(Planned(load, [], regions))
+        return address, regions
+
+    def streamed(self, half: int, size: int) -> tuple[int, list[Region]]:
+        """eDRAM address and bytes of what was streamed into staging half `half`."""
+        address = self.residency.staging_start + (half % 2) * self.residency.staging_half
+        return address, [Region("weights", address, address + size)]
 
     def _load_input(self, work: Work, storage: Storage, shape: Shape, box: Box, itemsize: int) -> None:
         """Load what is missing of a graph input that lives in the buffer, along its first spatial axis."""
@@ -200,7 +202,9 @@ def resident_block(
     strides = dense_strides(shape)
     first = sum(start * stride for (start, _), stride in zip(box, strides, strict=True))
     last = sum((start + extent - 1) * stride for (start, extent), stride in zip(box, strides, strict=True))
-    region = Region(space, base + first * itemsize, base + (last + 1) * itemsize, (storage, space, shape), box)
+    alone = space is Space.DRAM or storage.keep
+    area = (storage, space) if alone else "activations"
+    region = Region(area, base + first * itemsize, base + (last + 1) * itemsize, (storage, shape), box)
     return Block(base + first * itemsize, strides, region)
 
 
