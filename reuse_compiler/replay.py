@@ -191,10 +191,6 @@ class Replay:
                     f"{where}: indices are {index.dtype} {list(index.shape)}, the site takes {quantizer.index_dtype}"
                     f" {list(site.shape)}: record them with this plan"
                 )
-            if int(index.max(initial=0)) >= quantizer.clusters:
-                raise VerificationError(
-                    f"{where}: index {index.max()} of {quantizer.clusters} clusters: record them with this plan"
-                )
             centroids[replayed_name(site.node)] = quantizer.dequantize(index)
         try:
             values = self._session.run(self._fetched, {**arrays, **centroids})
@@ -209,11 +205,16 @@ class Replay:
 
     def _check_index(self, site: Site, x: NDArray[np.float32], index: Index, where: str) -> tuple[int, float]:
         """Number of flips and the largest distance of one, as a share of the scale of `x`."""
+        quantizer = self._quantizers[site.node]
+        if int(index.max(initial=0)) >= quantizer.clusters:
+            raise VerificationError(
+                f"{where}: index {index.max()} of {quantizer.clusters} clusters: record them with this plan"
+            )
         if not np.isfinite(x).all():
             raise VerificationError(f"{where}: its input is not finite in the replay: the run is not usable")
         scale = self._scale(site.input, x)
         axis = 1 if site.kind == "conv" else -1
-        distance = distance_to_right(self._quantizers[site.node], x, self._past[site.node], index, axis)
+        distance = distance_to_right(quantizer, x, self._past[site.node], index, axis)
         worst = np.unravel_index(distance.argmax(), distance.shape) if distance.size else ()
         share = _share(float(distance[worst]) if distance.size else 0.0, scale)
         if share > TOLERANCE:
