@@ -65,6 +65,8 @@ Counts = NDArray[np.int64]
 
 def exponent_of(peak: float) -> int:
     """The smallest r, at least SMALLEST_EXPONENT, such that ``abs(x) <= peak`` lies within the bins of [-2**r, 2**r]."""
+    if not peak:
+        return SMALLEST_EXPONENT
     return max(math.frexp(peak * (BINS // 2) / (BINS // 2 - 1))[1], SMALLEST_EXPONENT)
 
 
