@@ -130,9 +130,9 @@ def _check_options(
 def _check_sites(model: Model, profile: Profile) -> None:
     found = [(site.node, site.input, site.shape) for site in find_sites(model)]
     seen = [(site.node, site.input, profile.tensors[site.input].shape) for site in profile.sites]
-    if found != seen:
-        differing = next((a or b for a, b in zip(found, seen, strict=False) if a != b), (found + seen)[-1])
-        raise PlanError(f"site {differing[0]}: the profile has other sites or shapes than the model: profile it again")
+    differing = [entry for entry in (*found, *seen) if entry not in found or entry not in seen]
+    if differing:
+        raise PlanError(f"site {differing[0][0]}: the profile has other sites or shapes than the model: profile again")
 
 
 def _clusters_by_tensor(sites: Sequence[SiteProfile], clusters: int, overrides: Mapping[str, int]) -> dict[str, int]:
