@@ -88,7 +88,8 @@ def _delta_fc(machine: Machine, operation: Operation, delta: DeltaFc, counts: Co
     else:
         x = memory.view(Space.BUFFER, delta.x, shape, (delta.x_stride, 1), np.float32)
         scan = _scanned(quantizer, x, index, -1)
-    commits = bool(delta.commit)
+    commits, step = bool(delta.commit), np.float32(quantizer.step)
+    change = np.zeros(shape, np.float32)
 
     def run() -> None:
         present, past, zero = scan()
@@ -96,10 +97,11 @@ def _delta_fc(machine: Machine, operation: Operation, delta: DeltaFc, counts: Co
         total = int(np.count_nonzero(changed))
         counts[0] = total
         counts[1] = total if commits else 0
-        counts[2] = int(np.count_nonzero(zero & ~changed)) * delta.outputs
+        counts[2] = int(np.count_nonzero(zero > changed)) * delta.outputs
         counts[3] = 1 if total else 0
         if total:
-            _correct_fc(z, quantizer.dequantize(present) - quantizer.dequantize(past), changed, total, weights)
+            _difference(present, past, step, change)
+            _correct_fc(z, change, changed, total, weights)
         if commits and not delta.listed:
             index[...] = present
 
@@ -108,7 +110,7 @@ def _delta_fc(machine: Machine, operation: Operation, delta: DeltaFc, counts: Co
 
 def _correct_fc(z: Array, change: Array, changed: Array, total: int, weights: Array) -> None:
     """z += change W, over the changed rows of W alone where they are few."""
-    if change.shape[0] == 1 and total < change.shape[1] // 2:
+    if change.shape[0] == 1 and total < change.shape[1] // 3:
         rows = np.flatnonzero(changed)
         z += change[:, rows] @ weights[rows]
     else:
@@ -193,27 +195,39 @@ def _delta_conv(machine: Machine, operation: Operation, delta: DeltaConv, counts
     convolution = machine.convolutions.get(geometry)
     committed = (slice(None), slice(delta.commit0), slice(delta.commit1), slice(delta.commit2))
     commits = bool(delta.commit0)
+    everything = (delta.commit0, delta.commit1, delta.commit2) == shape[1:]
     size = classes.fan_out.size
     by_position = classes.fan_out[classes.of_position]
+    step = np.float32(quantizer.step)
 
     def run() -> None:
         present, past, zero = scan()
         changed = present != past
-        per_position = _per_position(changed)
-        counts[:size] = np.bincount(classes.of_position, per_position, size)
-        counts[size] = np.count_nonzero(changed[committed]) if commits else 0
-        counts[size + 1] = _per_position(zero & ~changed) @ by_position
-        counts[size + 2] = active = 1 if per_position.any() else 0
-        if active:
-            np.subtract(quantizer.dequantize(present), quantizer.dequantize(past), out=convolution.inside)
-            np.add(z, convolution(weights), out=z)
+        total = int(np.count_nonzero(changed))
+        counts[:] = 0
+        counts[size + 1] = _per_position(zero > changed) @ by_position
+        if total == 0:
+            return
+        counts[:size] = np.bincount(classes.of_position, _per_position(changed), size)
+        counts[size + 2] = 1
+        if commits:
+            counts[size] = total if everything else np.count_nonzero(changed[committed])
+        _difference(present, past, step, convolution.inside)
+        np.add(z, convolution(weights), out=z)
         if commits and not delta.listed:
             index[committed] = present[committed]
 
     return run
 
 
-def _per_position(mask: Array) -> NDArray[np.int64]:
-    """How many channels of each spatial position are set: int64 [positions]."""
-    counts: NDArray[np.int64] = np.add.reduce(mask.reshape(mask.shape[0], -1), axis=0, dtype=np.int64)
+def _difference(present: Array, past: Array, step: np.float32, out: Array) -> None:
+    """c(present) - c(past): the difference of the indices, times the step."""
+    np.subtract(present, past, out=out, dtype=np.float32)
+    out *= step
+
+
+def _per_position(mask: Array) -> Array:
+    """How many channels of each spatial position are set: unsigned [positions]."""
+    flat = mask.reshape(mask.shape[0], -1).view(np.uint8)
+    counts: Array = np.add.reduce(flat, axis=0, dtype=np.uint8 if mask.shape[0] < 256 else np.uint16)
     return counts
