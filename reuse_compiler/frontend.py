@@ -18,11 +18,13 @@ from reuse_compiler.onnx_messages import plain
 from reuse_compiler.passes.bind_shapes import BindShapes
 from reuse_compiler.passes.convert_version import ConvertVersion
 from reuse_compiler.passes.explicit_pads import ExplicitPads
-from reuse_compiler.passes.fold_batch_norm import FoldBatchNorm
+from reuse_compiler.passes.fold_affine import FoldAffine
 from reuse_compiler.passes.fold_constants import FoldConstants
 from reuse_compiler.passes.infer_shapes import InferShapes
 from reuse_compiler.passes.name_nodes import NameNodes
+from reuse_compiler.passes.plain_sum import PlainSum
 from reuse_compiler.passes.remove_identities import RemoveIdentities
+from reuse_compiler.passes.split_batch_norm import SplitBatchNorm
 
 __all__ = ["OPSET", "Model", "TensorSpec", "load"]
 
@@ -53,8 +55,8 @@ class Model:
     sha256 : str
         Hexadecimal SHA-256 of that file; external data, where there are any, are hashed after it.
     ir : onnx_ir.Model
-        Opset 18 or later, inputs of fixed shape, constants and batch normalization folded, identities gone, shapes
-        inferred. Every node has a unique name: its own, or its first output's where it had none. A tensor that has the
+        Opset 18 or later, inputs of fixed shape, constants folded, batch normalization and scaling folded into the layer
+        before, identities gone, shapes inferred. Every node has a unique name: its own, or its first output's where it had none. A tensor that has the
         name of one in the file has its value too.
     inputs, outputs : tuple of TensorSpec
         The model's own, in its order.
@@ -107,6 +109,7 @@ def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
     _check(model)
     common.InlinePass()(model)
     ConvertVersion(OPSET)(model)
+    PlainSum()(model)
     for _ in range(_ROUNDS):
         InferShapes()(model)
         folded = FoldConstants()(model).modified
@@ -114,7 +117,8 @@ def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
         if not folded and not removed:
             break
     ExplicitPads()(model)
-    FoldBatchNorm()(model)
+    FoldAffine()(model)
+    SplitBatchNorm()(model)
     common.RemoveUnusedNodesPass()(model)
     InferShapes()(model)
     NameNodes()(model)

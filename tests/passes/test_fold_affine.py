@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import numpy_helper, parser
 
-from reuse_compiler.passes.fold_batch_norm import FoldBatchNorm
+from reuse_compiler.passes.fold_affine import FoldAffine
 from reuse_compiler.passes.infer_shapes import InferShapes
 
 Evaluate = Callable[..., dict[str, NDArray[Any]]]
@@ -41,7 +41,7 @@ def fold(proto: onnx.ModelProto) -> tuple[ir.Model, list[str]]:
     """The folded model and its operators."""
     model = ir.from_proto(proto)
     InferShapes()(model)
-    FoldBatchNorm()(model)
+    FoldAffine()(model)
     return model, [node.op_type for node in model.graph]
 
 
@@ -133,6 +133,51 @@ def test_matmul(body: str, bias: tuple[int, ...], evaluate: Evaluate) -> None:
     assert_same(proto, model, [3, 5], evaluate)
 
 
+@st.composite
+def chains(draw: st.DrawFn) -> tuple[list[int], str, Weights]:
+    """A layer and up to four affine functions behind it, each of one constant per channel or one for all."""
+    layer = draw(st.sampled_from(["Conv", "ConvTranspose", "Gemm", "MatMul", "MatMul + bias"]))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    if layer.startswith("Conv"):
+        shape, channel = [2, 3, 5, 5], [4, 1, 1]
+        weights: Weights = {"w": generator.standard_normal((4, 3, 2, 2) if layer == "Conv" else (3, 4, 2, 2))}
+    else:
+        shape, channel = ([3, 5] if layer == "Gemm" else [2, 3, 5]), [4]
+        weights = {"w": generator.standard_normal((5, 4)), "bias": generator.standard_normal(4)}
+    body = "t0 = MatMul(x, w) f0 = Add(bias, t0)" if layer == "MatMul + bias" else f"f0 = {layer}(x, w)"
+    count = draw(st.integers(1, 4))
+    for number in range(1, count + 1):
+        c, operands = f"c{number}", [f"f{number - 1}", f"c{number}"]
+        form = draw(st.sampled_from([[], [1], channel, [1, *channel]]))
+        weights[c] = generator.uniform(0.5, 2, form) * draw(st.sampled_from([1, -1]))
+        op = draw(st.sampled_from(["Add", "Sub", "Mul", "Div"]))
+        swapped = op != "Div" and draw(st.booleans())
+        body += f" f{number} = {op}({', '.join(operands[::-1] if swapped else operands)})"
+    return shape, f"{body} y = Neg(f{count})", weights
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=chains())
+def test_a_chain_of_affine_functions_goes_into_the_layer(
+    case: tuple[list[int], str, Weights], evaluate: Evaluate
+) -> None:
+    shape, body, weights = case
+    proto = build(shape, body, weights)
+    model, operators = fold(proto)
+    assert len([op for op in operators if op not in ("Conv", "ConvTranspose", "Gemm", "MatMul", "Neg")]) <= 1
+    assert operators[1] in ("Neg", "Add")
+    assert_same(proto, model, shape, evaluate)
+
+
+def test_what_stands_behind_a_free_batch_norm_goes_into_it(evaluate: Evaluate) -> None:
+    generator = np.random.default_rng(4)
+    weights = {**statistics(3, generator), "p": generator.standard_normal((3, 1)), "q": generator.standard_normal(())}
+    proto = build([2, 3, 6], "a = BatchNormalization(x, s, b, m, v) c = Mul(a, p) y = Add(q, c)", weights)
+    model, operators = fold(proto)
+    assert operators == ["BatchNormalization"]
+    assert_same(proto, model, [2, 3, 6], evaluate)
+
+
 CONV = np.random.default_rng(2).standard_normal((4, 3, 3, 3))
 NORM = "y = BatchNormalization(a, s, b, m, v)"
 
@@ -144,6 +189,13 @@ KEPT = {
     "no layer before": ("y = BatchNormalization(x, s3, s3, s3, v3)", "y"),
     "a layer of another kind before": (f"r = Conv(x, w) a = Relu(r) {NORM}", "y"),
     "an Add of two computed tensors": (f"p = Conv(x, w) q = Neg(p) a = Add(p, q) {NORM}", "y"),
+    "an Add along another axis": ("a = Conv(x, w) y = Add(a, row)", "y"),
+    "an Add that widens": ("a = Conv(x, w) y = Add(a, wide)", "y"),
+    "a division by the output": ("a = Conv(x, w) y = Div(one, a)", "y"),
+    "a division by zero": ("a = Conv(x, w) y = Div(a, zero)", "y"),
+    "a computed factor": ("a = Conv(x, w) f = ReduceMean(x) y = Mul(a, f)", "y"),
+    "a product with itself": ("a = Conv(x, w) y = Mul(a, a)", "y"),
+    "an Add before an output": ("a = Conv(x, w) y = Add(a, one)", "a, y"),
     "statistics that are computed": (
         "r = ReduceMean<keepdims=0>(x) e = Expand(r, k) a = Conv(x, w) y = BatchNormalization(a, s, e, m, v)",
         "y",
@@ -155,6 +207,7 @@ KEPT = {
 def test_where_it_cannot_be_folded_the_model_stays(name: str, evaluate: Evaluate) -> None:
     body, outputs = KEPT[name]
     weights = {"w": CONV, **statistics(4, np.random.default_rng(3)), "s3": np.ones(3), "v3": np.ones(3)}
+    weights |= {"row": np.ones((1, 4)), "wide": np.ones((1, 1, 4, 1, 1)), "zero": np.zeros(()), "one": np.ones(1)}
     proto = build([1, 3, 6, 6], body, weights, outputs)
     proto.graph.initializer.append(numpy_helper.from_array(np.array([4]), "k"))
     model, operators = fold(proto)
