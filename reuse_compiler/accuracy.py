@@ -38,6 +38,11 @@ class OutputError:
         self.max_abs = max(self.max_abs, float(np.abs(error).max(initial=0.0)))
 
     @property
+    def rmse(self) -> float:
+        """Root mean squared error, in the unit of the output."""
+        return math.sqrt(self.squared_error / self.elements) if self.elements else 0.0
+
+    @property
     def relrmse(self) -> float:
         """Relative root mean squared error; 0 is perfect."""
         if self.elements == 0 or self.squared_error == 0.0:

@@ -115,7 +115,7 @@ def accuracy_of(deviation: Deviation) -> Accuracy:
         metric="relrmse",
         value=deviation.relrmse,
         outputs={
-            name: OutputAccuracy(relrmse=error.relrmse, max_abs=error.max_abs)
+            name: OutputAccuracy(relrmse=error.relrmse, rmse=error.rmse, max_abs=error.max_abs)
             for name, error in deviation.outputs.items()
         },
     )

@@ -111,9 +111,10 @@ class StateBytes(_Strict):
 
 
 class OutputAccuracy(_Strict):
-    """Errors of one output against the fp32 model."""
+    """Errors of one output against the fp32 model; `rmse` and `max_abs` are in the unit of the output."""
 
     relrmse: float
+    rmse: float
     max_abs: float
 
 
