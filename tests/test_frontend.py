@@ -22,7 +22,7 @@ RandomFeeds = Callable[[onnx.ModelProto, int], dict[str, Array]]
 
 LIGHT = Path(onnx.backend.test.__file__).parent / "data" / "light"
 
-# Every light model: seconds and memory allow the values of some to be compared.
+# Every light model loads; time allows the values of some to be compared.
 SITES = {
     "bvlc_alexnet": 8,
     "densenet121": 121,
@@ -34,7 +34,7 @@ SITES = {
     "vgg19": 19,
     "zfnet512": 8,
 }
-COMPARED = ("inception_v2", "resnet50", "shufflenet", "squeezenet")
+COMPARED = ("densenet121", "inception_v2", "shufflenet")
 
 
 def build(

@@ -156,7 +156,7 @@ def chains(draw: st.DrawFn) -> tuple[list[int], str, Weights]:
     return shape, f"{body} y = Neg(f{count})", weights
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(case=chains())
 def test_a_chain_of_affine_functions_goes_into_the_layer(
     case: tuple[list[int], str, Weights], evaluate: Evaluate
