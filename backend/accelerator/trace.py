@@ -65,7 +65,7 @@ class TraceReader:
         with safe_open(self.path, "numpy") as file:
             rows = file.get_slice(_ROWS)
             for start in range(0, self.frames, _BLOCK):
-                yield np.asarray(rows[start : start + _BLOCK], np.int64)
+                yield np.asarray(rows[start : min(start + _BLOCK, self.frames)], np.int64)
 
 
 class TraceWriter(AbstractContextManager["TraceWriter"]):

@@ -1,0 +1,73 @@
+"""What the benchmarks run: a model, a stream, and clusters as the literature uses for such a network."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.backend.test
+
+from reuse_compiler.frontend import Model, load
+from reuse_compiler.models import autopilot
+from reuse_compiler.models.seeded_weights import with_seeded_weights
+from reuse_compiler.streams import Stream, open_stream
+
+__all__ = ["Workload", "autopilot_workload", "light_workload", "recorded_workload"]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One model on one stream."""
+
+    name: str
+    model: Model
+    stream: Stream
+    clusters: int
+    state: Mapping[str, str]
+
+
+def autopilot_workload(frames: int) -> Workload:
+    """AutoPilot on its rendered stream."""
+    model = load(autopilot.path())
+    stream = open_stream(autopilot.stream, model.inputs, frames=f"0:{frames}")
+    return Workload("AutoPilot, rendered drive", model, stream, 32, {})
+
+
+def recorded_workload(kit: Path, pair: str, frames: int) -> Workload:
+    """A pair of the recordings kit in `kit`, a folder with a module `sequences`."""
+    spec = importlib.util.spec_from_file_location("sequences", kit / "sequences.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    sys.modules["sequences"] = module
+    spec.loader.exec_module(module)
+    chosen = module.PAIRS[pair]
+    model = load(chosen.model)
+    stream = open_stream(chosen.feeds, model.inputs, frames=f"0:{frames}", state=dict(chosen.state))
+    return Workload(pair, model, stream, chosen.clusters, dict(chosen.state))
+
+
+def light_workload(name: str, frames: int) -> Workload:
+    """A light model of the onnx wheel with seeded weights, on noise that changes a little from frame to frame."""
+    source = Path(onnx.backend.test.__file__).parent / "data" / "light" / f"light_{name}.onnx"
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.onnx"
+        onnx.save(with_seeded_weights(onnx.load(source)), path)
+        model = load(path)
+    spec = model.inputs[0]
+
+    def noise() -> Iterator[dict[str, np.ndarray[Any, Any]]]:
+        generator = np.random.default_rng(0)
+        scene = generator.standard_normal(spec.shape).astype(np.float32)
+        for _ in range(frames):
+            scene = scene + np.float32(0.05) * generator.standard_normal(spec.shape).astype(np.float32)
+            yield {spec.name: scene}
+
+    return Workload(name, model, open_stream(noise, model.inputs), 32, {})
