@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,9 +47,9 @@ def profile(
     state : mapping of str to str, optional
         Input name -> name of the output that it takes its next value from; zero where a sequence starts.
     progress : callable, optional
-        Called with the number of frames done, after each.
+        Called with the number of frames run, after each.
     threads : int, optional
-        Threads of onnxruntime inside an operator; all cores by default.
+        Threads of onnxruntime inside an operator; all cores by default. One more folds what it gives.
 
     Raises
     ------
@@ -58,34 +59,28 @@ def profile(
         If onnxruntime does not take the model.
     """
     sites = find_sites(model)
-    readings = _tensors(sites)
+    tensors = _tensors(sites)
     feedback = Feedback(state or {}, model.inputs, model.outputs)
-    network = _Network(model, [*readings, *(state or {}).values()], threads)
-    scratch = Scratch()
-    folds = {name: TensorFold(tensor.shape, tensor.classes, scratch) for name, tensor in readings.items()}
-    frames = sequences = 0
-    for frame in stream:
-        arrays = network.run(feedback.feed(frame), f"{stream.name}: frame {frames}")
-        feedback.take(arrays)
-        for name, fold in folds.items():
-            try:
-                fold.add(arrays[name], start=frame.start)
-            except ValueError as error:
-                raise StreamError(
-                    f"{stream.name}: frame {frames}: {name}, the input of {readings[name].sites[0].node}, has {error}:"
-                    " sites need finite inputs"
-                ) from error
-        frames += 1
-        sequences += frame.start
-        if progress is not None:
-            progress(frames)
+    network = _Network(model, [*tensors, *(state or {}).values()], threads)
+    folding = _Folding(tensors, stream.name)
+    sequences = 0
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        for frame in stream:
+            arrays = network.run(feedback.feed(frame), f"{stream.name}: frame {folding.frames}")
+            feedback.take(arrays)
+            folding.wait()
+            folding.begin(worker, arrays, frame.start)
+            sequences += frame.start
+            if progress is not None:
+                progress(folding.frames)
+        folding.wait()
     return Profile(
         model=ModelRef(path=str(model.path), sha256=model.sha256),
-        stream=StreamRef(names=[stream.name], frames=frames, sequences=sequences),
+        stream=StreamRef(names=[stream.name], frames=folding.frames, sequences=sequences),
         state=dict(state or {}),
         macs=model_macs(model, sites),
-        tensors={name: fold.profile() for name, fold in folds.items()},
-        sites=[_site_profile(site, readings[site.input]) for site in sites],
+        tensors={name: fold.profile() for name, fold in folding.folds.items()},
+        sites=[_site_profile(site, tensors[site.input]) for site in sites],
     )
 
 
@@ -124,6 +119,38 @@ def _classified(sites: tuple[Site, ...]) -> _Tensor:
 def _site_profile(site: Site, tensor: _Tensor) -> SiteProfile:
     fan_out = tensor.fan_out[tensor.sites.index(site)]
     return SiteProfile(node=site.node, op=site.op, input=site.input, macs=site.macs, fan_out=fan_out)
+
+
+class _Folding:
+    """The folds of all tensors, one frame behind the run, in a thread of its own: numpy leaves the interpreter free."""
+
+    def __init__(self, tensors: Mapping[str, _Tensor], stream: str) -> None:
+        scratch = Scratch()
+        self.folds = {name: TensorFold(tensor.shape, tensor.classes, scratch) for name, tensor in tensors.items()}
+        self.frames = 0
+        self._tensors = tensors
+        self._stream = stream
+        self._pending: Future[None] | None = None
+
+    def begin(self, worker: ThreadPoolExecutor, arrays: Mapping[str, NDArray[Any]], start: bool) -> None:
+        """Fold a frame; the one before must be done."""
+        self._pending = worker.submit(self._fold, arrays, start, self.frames)
+        self.frames += 1
+
+    def wait(self) -> None:
+        """Until the frame begun is folded. Raises StreamError where a value in it is not finite."""
+        if self._pending is not None:
+            self._pending.result()
+
+    def _fold(self, arrays: Mapping[str, NDArray[Any]], start: bool, number: int) -> None:
+        for name, fold in self.folds.items():
+            try:
+                fold.add(arrays[name], start=start)
+            except ValueError as error:
+                raise StreamError(
+                    f"{self._stream}: frame {number}: {name}, the input of {self._tensors[name].sites[0].node}, has"
+                    f" {error}: sites need finite inputs"
+                ) from error
 
 
 class _Network:

@@ -242,22 +242,22 @@ class TensorProfile(Strict):
         return min(self.minimum, 0.0), max(self.maximum, 0.0)
 
     def step(self, clusters: int) -> float:
-        """The step of `clusters` linear centroids over the whole range: range / (clusters - 1)."""
+        """The step of `clusters` linear centroids over the whole range: range / (clusters - 1); 0 if all is zero."""
         low, high = self.value_range
         return (high - low) / (clusters - 1)
 
     def changed(self, step: float) -> tuple[NDArray[np.float64], bool]:
         """Elements per class that change at `step`, over all frames: float64 [classes]; and whether interpolated.
 
-        A step below the ladder counts every element that is not exactly as before. Raises PlanError for a step of 0
-        or less.
+        At a step of 0, and as a bound below the ladder, every element counts that is not exactly as before. Raises
+        PlanError for a negative step.
         """
-        if not (step > 0 and math.isfinite(step)):
-            raise PlanError(f"step is {step:g}: give a positive, finite number")
+        if not (step >= 0 and math.isfinite(step)):
+            raise PlanError(f"step is {step:g}: give a finite number of 0 or more")
+        if step < math.ldexp(1.0, self.finest):
+            return self.changes[:, 1:].sum(axis=1).astype(np.float64), step > 0
         level = math.log2(step) - self.finest
         below = math.floor(level)
-        if level < 0:
-            return self.changes[:, 1:].sum(axis=1).astype(np.float64), True
         share = level - below
         at = self._changed_at(below)
         if not share:

@@ -139,9 +139,15 @@ def test_a_deadband_reads_as_a_window_of_its_width_and_is_marked() -> None:
     assert reading.estimated
 
 
-@pytest.mark.parametrize("step", [0.0, -1.0, math.inf, math.nan])
-def test_a_step_must_be_positive(step: float) -> None:
-    with pytest.raises(PlanError, match="positive"):
+def test_at_a_step_of_zero_every_inexact_element_counts() -> None:
+    reading = tensor([4, 1, 2, 3]).similarity(0.0)
+    assert reading.value == pytest.approx(0.4)
+    assert not reading.interpolated
+
+
+@pytest.mark.parametrize("step", [-1.0, math.inf, math.nan])
+def test_a_step_must_be_a_finite_number_of_zero_or_more(step: float) -> None:
+    with pytest.raises(PlanError, match="0 or more"):
         tensor([10]).similarity(step)
 
 
