@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from reuse_compiler.backend.accelerator.isa import EXECUTION_UNITS, Instruction, Sync, Unit
+from reuse_compiler.backend.accelerator.isa import EXECUTION_UNITS, Instruction, Load, Store, Sync, Unit
 
-__all__ = ["Box", "Emitter", "Region"]
+__all__ = ["Box", "Emitter", "MoveCounter", "Region", "Sink"]
 
 Box = tuple[tuple[int, int], ...]  # (start, size) per axis
 
@@ -62,8 +63,43 @@ class _Access:
     number: int  # of the instruction within its unit, from 1
 
 
+class Sink(Protocol):
+    """Where the instructions of a section go."""
+
+    def control(self, instruction: Instruction) -> None:
+        """Take an instruction of the control unit, which touches no memory."""
+
+    def coalesce(self, area: object) -> None:
+        """A layer begins that uses this part of a memory anew."""
+
+    def emit(self, instruction: Instruction, reads: Sequence[Region], writes: Sequence[Region]) -> None:
+        """Take an instruction, and the regions that it reads and writes."""
+
+
+class MoveCounter:
+    """Counts DRAM traffic and keeps nothing: to compare ways of lowering before one is chosen.
+
+    `traffic` are the bytes of loads and stores, and `transfer_bytes` for each of them.
+    """
+
+    def __init__(self, transfer_bytes: int) -> None:
+        self._transfer_bytes = transfer_bytes
+        self.traffic = 0
+
+    def control(self, instruction: Instruction) -> None:
+        """Nothing to count."""
+
+    def coalesce(self, area: object) -> None:
+        """Nothing to count."""
+
+    def emit(self, instruction: Instruction, reads: Sequence[Region], writes: Sequence[Region]) -> None:
+        """Count a move."""
+        if isinstance(instruction, Load | Store):
+            self.traffic += instruction.run_bytes * instruction.count0 * instruction.count1 + self._transfer_bytes
+
+
 class Emitter:
-    """Collects the instructions of one code, section by section."""
+    """Collects the instructions of one code, section by section, with their waits."""
 
     def __init__(self) -> None:
         self.instructions: list[Instruction] = []
@@ -81,6 +117,23 @@ class Emitter:
         self._counts = dict.fromkeys(EXECUTION_UNITS, 0)
         self._accesses = {}
         self._known = {unit: dict.fromkeys(EXECUTION_UNITS, 0) for unit in EXECUTION_UNITS}
+
+    def coalesce(self, area: object) -> None:
+        """Take everything that was accessed in a part of a memory so far as one region, to be waited for as a whole.
+
+        For parts that pass from layer to layer: it keeps the search short, and costs no overlap where the data master
+        crosses the border in order anyway.
+        """
+        latest: dict[tuple[Unit, bool], _Access] = {}
+        accesses = self._accesses.get(area, [])
+        for access in accesses:
+            key = (access.unit, access.write)
+            if key not in latest or access.number > latest[key].number:
+                latest[key] = access
+        start = min((access.region.start for access in accesses), default=0)
+        stop = max((access.region.stop for access in accesses), default=0)
+        whole = Region(area, start, stop)
+        self._accesses[area] = [replace(access, region=whole) for access in latest.values()]
 
     def emit(self, instruction: Instruction, reads: Sequence[Region], writes: Sequence[Region]) -> None:
         """Emit `instruction` with the waits that its reads and writes need."""

@@ -11,10 +11,10 @@ import math
 
 import onnx_ir as ir
 
-from reuse_compiler.backend.accelerator.isa import Halt, Host, Instruction, Load, Loop, Over, Space, Store
+from reuse_compiler.backend.accelerator.isa import Halt, Host, Instruction, Loop, Over, Space
 from reuse_compiler.backend.accelerator.lowering import conv, fc
 from reuse_compiler.backend.accelerator.lowering.constants import Constant, ConstantImage, Residency, choose_residency
-from reuse_compiler.backend.accelerator.lowering.emitter import Emitter, Region
+from reuse_compiler.backend.accelerator.lowering.emitter import Emitter, MoveCounter, Region, Sink
 from reuse_compiler.backend.accelerator.lowering.graph import (
     AliasSpec,
     ConcatSpec,
@@ -37,15 +37,14 @@ from reuse_compiler.backend.accelerator.lowering.special import (
     lower_function,
     lower_pool,
 )
-from reuse_compiler.backend.accelerator.lowering.storage import Placement, Storage, Storages, aligned, gather, place
-from reuse_compiler.backend.accelerator.lowering.work import Context, StagingTooSmallError
+from reuse_compiler.backend.accelerator.lowering.storage import Storage, Storages, aligned, gather, place
+from reuse_compiler.backend.accelerator.lowering.work import STAGING, WEIGHTS, Context, StagingTooSmallError
 from reuse_compiler.backend.accelerator.program import (
     Binding,
     Code,
     HostModel,
     LayerInfo,
     Program,
-    Sections,
     SiteInfo,
     Tiling,
 )
@@ -134,54 +133,52 @@ def _best_code(graph: LayerGraph, tiling: Tiling, image: ConstantImage, *, reuse
     buffer_bytes = tiling.buffer_bytes_reuse if reuse else tiling.buffer_bytes_base
     sizes = [aligned(buffer_bytes * eighth // 8) for eighth in _STAGING_EIGHTHS]
     bounds = {size: place(gather(graph, reuse), buffer_bytes, size).traffic for size in sizes}
-    best: tuple[int, Code] | None = None
+
+    def context(size: int, emitter: Sink) -> Context:
+        storages = gather(graph, reuse)
+        return Context(tiling, reuse, emitter, storages, place(storages, buffer_bytes, size), image, residency)
+
+    best: tuple[int, int] | None = None
     failure = ""
     for size in sorted(sizes, key=lambda s: (bounds[s], s)):
         if best is not None and bounds[size] >= best[0]:
             break
-        storages = gather(graph, reuse)
-        placement = place(storages, buffer_bytes, size)
+        counter = MoveCounter(_TRANSFER_BYTES)
         try:
-            code = _code(graph, tiling, image, residency, storages, placement, reuse=reuse)
+            _lower_frame(context(size, counter), graph)
         except StagingTooSmallError as error:
             failure = str(error)
             continue
-        moved = _moved_bytes(code.sections)
-        if best is None or moved < best[0]:
-            best = (moved, code)
+        if best is None or counter.traffic < best[0]:
+            best = (counter.traffic, size)
     if best is None:
         raise HardwareError(
             f"layer {failure}: its smallest tile does not fit the I/O buffer of {buffer_bytes:,} bytes: use hardware"
             " with a larger buffer"
         )
-    return best[1]
+    emitter = Emitter()
+    return _code(context(best[1], emitter), emitter, graph)
 
 
-def _moved_bytes(sections: Sections) -> int:
-    """DRAM bytes of loads and stores of one frame, and what their latency costs in bytes."""
-    moves = [instruction for instruction in sections.frame if isinstance(instruction, Load | Store)]
-    return sum(move.run_bytes * move.count0 * move.count1 + _TRANSFER_BYTES for move in moves)
-
-
-def _code(
-    graph: LayerGraph,
-    tiling: Tiling,
-    image: ConstantImage,
-    residency: Residency,
-    storages: Storages,
-    placement: Placement,
-    *,
-    reuse: bool,
-) -> Code:
-    dram_bytes = _assign_dram(graph, storages, image.size)
-    context = Context(tiling, reuse, Emitter(), storages, placement, image, residency)
+def _lower_frame(context: Context, graph: LayerGraph) -> int:
+    """Emit the frame section but for its sync; the size of DRAM in bytes."""
+    dram_bytes = _assign_dram(graph, context.storages, context.image.size)
     for number, layer in enumerate(graph.layers):
         context.layer = number
+        context.emitter.coalesce(STAGING)
+        context.emitter.coalesce(WEIGHTS)
         _lower_layer(context, layer)
     for tensor in graph.outputs:
-        context.store_whole(storages.by_tensor[tensor.name])
-    context.emitter.sync()
-    frame = context.emitter.instructions
+        context.store_whole(context.storages.by_tensor[tensor.name])
+    return dram_bytes
+
+
+def _code(context: Context, emitter: Emitter, graph: LayerGraph) -> Code:
+    """The code whose frame section goes to `emitter`, which is the context's."""
+    storages = context.storages
+    dram_bytes = _lower_frame(context, graph)
+    emitter.sync()
+    frame = emitter.instructions
     setup = load_constants(context, graph)
     start = begin_sequence(context, graph)
     instructions: list[Instruction] = [
@@ -195,11 +192,11 @@ def _code(
     return Code(
         instructions=tuple(instructions),
         dram_bytes=dram_bytes,
-        buffer_bytes=placement.buffer_bytes,
+        buffer_bytes=context.placement.buffer_bytes,
         inputs=tuple(_binding(storages, tensor) for tensor in graph.inputs),
         outputs=tuple(_binding(storages, tensor) for tensor in graph.outputs),
         hosts=_hosts(graph, storages),
-        sites=_sites(graph, storages) if reuse else (),
+        sites=_sites(graph, storages) if context.reuse else (),
     )
 
 

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 
 from reuse_compiler.backend.accelerator.isa import Instruction, Load, Space, Store
 from reuse_compiler.backend.accelerator.lowering.constants import Constant, ConstantImage, Residency
-from reuse_compiler.backend.accelerator.lowering.emitter import Box, Emitter, Region
+from reuse_compiler.backend.accelerator.lowering.emitter import Box, Region, Sink
 from reuse_compiler.backend.accelerator.lowering.storage import Placement, Storage, Storages, aligned
 from reuse_compiler.backend.accelerator.program import Tiling
 
-__all__ = ["Block", "Context", "Planned", "StagingTooSmallError", "Work", "box_bytes", "pipeline"]
+__all__ = ["STAGING", "WEIGHTS", "Block", "Context", "Planned", "StagingTooSmallError", "Work", "box_bytes", "pipeline"]
 
 Shape = tuple[int, ...]
+
+STAGING = "staging"  # part of the I/O buffer, and of the eDRAM, that tiles pass through
+WEIGHTS = "weights"
 
 
 class StagingTooSmallError(Exception):
@@ -59,7 +62,7 @@ class Context:
 
     tiling: Tiling
     reuse: bool
-    emitter: Emitter
+    emitter: Sink
     storages: Storages
     placement: Placement
     image: ConstantImage
@@ -90,7 +93,7 @@ class Context:
         if self._top + size > self._limit:
             raise StagingTooSmallError(storage.name)
         extents = tuple(extent for _, extent in box)
-        region = Region("staging", self._top, self._top + size)
+        region = Region(STAGING, self._top, self._top + size)
         block = Block(self._top, dense_strides(extents), region)
         self._top += aligned(size)
         if read:
@@ -152,7 +155,7 @@ class Context:
     def streamed(self, half: int, size: int) -> tuple[int, list[Region]]:
         """eDRAM address and bytes of what was streamed into staging half `half`."""
         address = self.residency.staging_start + (half % 2) * self.residency.staging_half
-        return address, [Region("weights", address, address + size)]
+        return address, [Region(WEIGHTS, address, address + size)]
 
     def _load_input(self, work: Work, storage: Storage, shape: Shape, box: Box, itemsize: int) -> None:
         """Load what is missing of a graph input that lives in the buffer, along its first spatial axis."""
@@ -243,7 +246,7 @@ def _runs(box: Box, far: Shape, near: Shape) -> tuple[int, tuple[int, int], tupl
     return run, (count0, count1), (far0, far1), (near0, near1)
 
 
-def pipeline(emitter: Emitter, works: Sequence[Work]) -> None:
+def pipeline(emitter: Sink, works: Sequence[Work]) -> None:
     """Emit tiles one after the other, the loads of each before the stores of the one before it."""
     if works:
         _emit(emitter, works[0].loads)
@@ -254,6 +257,6 @@ def pipeline(emitter: Emitter, works: Sequence[Work]) -> None:
         _emit(emitter, work.stores)
 
 
-def _emit(emitter: Emitter, planned: Iterable[Planned]) -> None:
+def _emit(emitter: Sink, planned: Iterable[Planned]) -> None:
     for item in planned:
         emitter.emit(item.instruction, item.reads, item.writes)
