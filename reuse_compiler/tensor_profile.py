@@ -176,7 +176,7 @@ def effective_step(step: float, deadband: float) -> float:
     a window as wide as two deadbands. So: ``max(step, 2 * deadband)``. The window of a deadband moves along with the
     value and a fixed grid does not, so the estimate is low: by 0.00 to 0.04 on camera and speech streams.
     """
-    return max(step, 2 * deadband)
+    return max(step, 2 * deadband) if deadband > 0 else step
 
 
 class TensorProfile(Strict):
