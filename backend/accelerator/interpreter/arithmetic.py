@@ -59,7 +59,8 @@ class Convolutions:
     def get(self, geometry: ConvGeometry) -> Convolution:
         """The convolution of a tile; tiles of one geometry share it."""
         if geometry not in self._tiles:
-            rank = 3 if geometry.kernel[2] > 1 or geometry.in_shape[2] > 1 or geometry.pads_begin[2] else 2
+            innermost = geometry.pads_begin[2] + geometry.in_shape[2] + geometry.pads_end[2]
+            rank = 3 if innermost > 1 else 2
             key = (rank, geometry.kernel, geometry.strides, geometry.dilations, geometry.group)
             if key not in self._sessions:
                 self._sessions[key] = _session(_conv_model(geometry, rank), self._threads)

@@ -96,7 +96,7 @@ class Context:
         region = Region(STAGING, self._top, self._top + size)
         block = Block(self._top, dense_strides(extents), region)
         self._top += aligned(size)
-        if read:
+        if read and size:
             work.loads.append(self._transfer(Load(space=Space.BUFFER), storage, block, shape, box, itemsize))
         return block
 
