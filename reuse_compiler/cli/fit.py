@@ -1,0 +1,156 @@
+"""``reusec fit``: from a profile to a plan."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reuse_compiler.cli.console import Column, print_json, print_line, print_table
+from reuse_compiler.cli.options import (
+    ClipChoice,
+    Clusters,
+    Deadband,
+    Exclude,
+    Frames,
+    Json,
+    ModelFile,
+    Preprocess,
+    RangeClip,
+    Shapes,
+    SiteClusters,
+    State,
+    Threads,
+    parse_shapes,
+    parse_sites,
+    parse_state,
+    require_place,
+    require_threads,
+)
+from reuse_compiler.cli.recording import open_for, profile_on
+from reuse_compiler.cli.text import number, percent
+
+if TYPE_CHECKING:
+    from reuse_compiler.frontend import Model
+    from reuse_compiler.plan import Plan, QuantizerSpec
+    from reuse_compiler.profile import Profile
+
+__all__ = ["fit", "fit_plan", "print_plan"]
+
+
+def fit(
+    model: ModelFile,
+    profile: Annotated[
+        Path | None, typer.Option("--profile", metavar="P.json", help="What profile wrote.", show_default=False)
+    ] = None,
+    stream: Annotated[
+        str | None,
+        typer.Option(
+            "--stream", metavar="S", help="Without --profile: the recording to profile first.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="F.json", help="Write the plan.")] = None,
+    clusters: Clusters = 32,
+    clip: RangeClip = ClipChoice.MINMAX,
+    deadband: Deadband = 0.0,
+    exclude: Exclude = None,
+    site: SiteClusters = None,
+    preprocess: Preprocess = None,
+    frames: Frames = None,
+    state: State = None,
+    shape: Shapes = None,
+    threads: Threads = None,
+    json: Json = False,
+) -> None:
+    """Choose the quantizer of every site from a profile.
+
+    Centroids are equidistant, with 0.0 exactly among them, over the range that the profile saw. The plan is JSON that
+    may be edited.
+    """
+    from reuse_compiler.frontend import load
+    from reuse_compiler.profile import Profile
+
+    if profile is None and stream is None:
+        raise typer.BadParameter("give a profile, or a stream to profile first", param_hint="--profile or --stream")
+    require_threads(threads)
+    require_place(output)
+    fed_back, overrides = parse_state(state), parse_sites(site)
+    loaded = load(model, shapes=parse_shapes(shape))
+    if profile is not None:
+        if stream is not None:
+            print(f"reusec: {profile} is the profile, so {stream} is not read", file=sys.stderr)
+        observed = Profile.load(profile)
+    else:
+        assert stream is not None
+        observed = profile_on(loaded, open_for(loaded, stream, preprocess, frames, fed_back), fed_back, threads)
+    plan = fit_plan(loaded, observed, clusters, clip, deadband, exclude, overrides, fed_back)
+    if output is not None:
+        plan.save(output)
+    if json:
+        print_json(plan.model_dump())
+        return
+    print_plan(plan, observed)
+    if output is not None:
+        print_line(f"wrote {output}")
+
+
+def fit_plan(
+    model: Model,
+    observed: Profile,
+    clusters: int,
+    clip: ClipChoice,
+    deadband: float,
+    exclude: list[str] | None,
+    overrides: dict[str, int],
+    state: dict[str, str],
+) -> Plan:
+    """The plan, with the options of the command line."""
+    from reuse_compiler.fitting import fit as fit_sites
+
+    return fit_sites(
+        model,
+        observed,
+        clusters=clusters,
+        clip=clip.value,
+        deadband=deadband,
+        exclude=exclude or (),
+        overrides=overrides,
+        state=state or None,
+    )
+
+
+def print_plan(plan: Plan, observed: Profile) -> None:
+    """The table: a row a site, with what the profile expects of it, and the model."""
+    from reuse_compiler.inspecting import of_plan
+
+    *expected, total = of_plan(plan, observed)
+    columns = [
+        Column("site", "name"),
+        Column("op", "text", spare=3),
+        Column("mode", "text"),
+        Column("clusters"),
+        Column("step"),
+        Column("zero\nindex", spare=1),
+        Column("deadband", spare=2),
+        Column("similarity\n% expected"),
+        Column("reuse\n% expected"),
+    ]
+    rows = []
+    for site, reading in zip(plan.sites, expected, strict=True):
+        similarity = "" if reading.similarity is None else percent(reading.similarity.value)
+        rows.append(
+            (site.node, site.op, site.mode, *_quantizer(site.quantizer), similarity, percent(reading.reuse.value))
+        )
+    similarity = "" if total.similarity is None else percent(total.similarity.value)
+    print_table(columns, rows, ("model", "", "", "", "", "", "", similarity, percent(total.reuse.value)))
+
+
+def _quantizer(spec: QuantizerSpec | None) -> tuple[str, str, str, str]:
+    """Clusters, step, zero and deadband; a range of deadbands where channels have their own."""
+    if spec is None:
+        return "", "", "", ""
+    deadbands = spec.deadband if isinstance(spec.deadband, list) else [spec.deadband]
+    ends = dict.fromkeys((number(min(deadbands)), number(max(deadbands))))
+    return f"{spec.clusters:,}", number(spec.step), f"{spec.zero:,}", "..".join(ends)

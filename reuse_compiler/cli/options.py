@@ -1,0 +1,182 @@
+"""Arguments and options that several commands share, and what their text means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reuse_compiler.errors import PlanError, ReuseError
+
+__all__ = [
+    "DEFAULT_HARDWARE",
+    "ClipChoice",
+    "Clusters",
+    "Deadband",
+    "Directory",
+    "Exclude",
+    "Frames",
+    "HardwareName",
+    "Json",
+    "ModelFile",
+    "Preprocess",
+    "RangeClip",
+    "Shapes",
+    "SiteClusters",
+    "State",
+    "StreamSource",
+    "Threads",
+    "parse_shapes",
+    "parse_sites",
+    "parse_state",
+    "require_place",
+    "require_state",
+    "require_threads",
+]
+
+
+DEFAULT_HARDWARE = "isca18"
+
+
+class ClipChoice(StrEnum):
+    """The values of `--clip`."""
+
+    MINMAX = "minmax"
+    MSE = "mse"
+
+
+def _frames(text: str | None) -> str | None:
+    if text is not None and re.fullmatch(r"\s*[0-9]*\s*:\s*[0-9]*\s*", text) is None:
+        raise typer.BadParameter(f"{text} is not A:B with whole numbers of 0 or more, either of which may be left out")
+    return text
+
+
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX file.", show_default=False)]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that compile wrote.", show_default=False)]
+Shapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shape",
+        metavar="NAME=1,3,224,224",
+        help="Shape of an input with open dimensions; once for each such input.",
+    ),
+]
+StreamSource = Annotated[
+    str,
+    typer.Option(
+        "--stream",
+        metavar="S",
+        help="Recording of the inputs: a .npz, a folder of pictures, a video, a sound file, or MODULE:FUNCTION.",
+        show_default=False,
+    ),
+]
+Preprocess = Annotated[
+    Path | None,
+    typer.Option("--preprocess", metavar="F.toml", help="How pictures or sound of the stream become inputs."),
+]
+Frames = Annotated[
+    str | None,
+    typer.Option("--frames", metavar="A:B", callback=_frames, help="Take frames A to B - 1 of the stream alone."),
+]
+State = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--state",
+        metavar="IN=OUT",
+        help="Feed output OUT back as input IN in the next frame, zero at a sequence's start; separate several by commas"
+        " or repeat the option.",
+    ),
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", metavar="N", help="Threads of the arithmetic. Default: all cores.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+HardwareName = Annotated[
+    str, typer.Option("--hardware", metavar="H", help="A hardware that `reusec hardware` lists, or a .toml file.")
+]
+Clusters = Annotated[int, typer.Option("--clusters", metavar="N", help="Centroids of a site, 2 to 65,535.")]
+SiteClusters = Annotated[
+    list[str] | None,
+    typer.Option("--site", metavar="NODE=N", help="Another number of clusters for one site; may be repeated."),
+]
+RangeClip = Annotated[
+    ClipChoice,
+    typer.Option(
+        "--clip",
+        help="Range of the centroids: all that the profile saw, or the part of it with the least squared error.",
+    ),
+]
+Deadband = Annotated[
+    float,
+    typer.Option(
+        "--deadband",
+        metavar="SHARE",
+        help="Keep an index while the input is within this distance of its centroid, as a share of the step; up to 0.5"
+        " changes nothing.",
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="NODE", help="Leave this site dense; may be repeated."),
+]
+
+
+def parse_shapes(given: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
+    """``NAME=1,3,224,224`` by name; usage error where one is something else."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in given or ():
+        name, _, sizes = text.rpartition("=")
+        if not name or re.fullmatch(r"[0-9]+(,[0-9]+)*", sizes) is None:
+            raise typer.BadParameter(f"{text} is not NAME=1,3,224,224", param_hint="--shape")
+        shapes[name] = tuple(int(size) for size in sizes.split(","))
+    return shapes
+
+
+def parse_state(given: Sequence[str] | None) -> dict[str, str]:
+    """``in=out`` pairs, separated by commas or given one by one; usage error where one is something else."""
+    state: dict[str, str] = {}
+    for pair in (pair.strip() for text in given or () for pair in text.split(",")):
+        name, _, output = (part.strip() for part in pair.partition("="))
+        if not name or not output:
+            raise typer.BadParameter(f"{pair or 'nothing'} is not IN=OUT", param_hint="--state")
+        if state.setdefault(name, output) != output:
+            raise typer.BadParameter(f"{name} is given {state[name]} and {output}: choose one", param_hint="--state")
+    return state
+
+
+def parse_sites(given: Sequence[str] | None) -> dict[str, int]:
+    """``NODE=CLUSTERS`` by node; usage error where one is something else."""
+    sites: dict[str, int] = {}
+    for text in given or ():
+        node, _, clusters = text.rpartition("=")
+        if not node or re.fullmatch(r"-?[0-9]+", clusters) is None:
+            raise typer.BadParameter(f"{text} is not NODE=CLUSTERS", param_hint="--site")
+        sites[node] = int(clusters)
+    return sites
+
+
+def require_threads(threads: int | None) -> int | None:
+    """`threads`, which is at least 1 where it is given; else ReuseError."""
+    if threads is not None and threads < 1:
+        raise ReuseError(f"threads is {threads}: give 1 or more")
+    return threads
+
+
+def require_place(path: Path | None) -> None:
+    """ReuseError, before any work is done, where the folder that `path` is to lie in does not exist."""
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise ReuseError(f"{path}: there is no folder {folder}: make it first")
+
+
+def require_state(given: dict[str, str], planned: dict[str, str]) -> None:
+    """PlanError where `given`, if anything, differs from what the plan feeds back."""
+    if given and given != planned:
+        shown = ",".join(f"{name}={output}" for name, output in planned.items()) or "none"
+        raise PlanError(f"--state is not that of the plan, which is {shown}: leave it out, or profile and fit with it")

@@ -1,0 +1,104 @@
+"""A report as a table: what reuse saves, per layer and in all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reuse_compiler.cli.console import Column, print_line, print_table
+from reuse_compiler.cli.text import Scale, byte_size, counted, percent, scale, times
+
+if TYPE_CHECKING:
+    from reuse_compiler.report import Accuracy, LayerReport, Pair, Report
+
+__all__ = ["accuracy_text", "print_layers", "print_summary"]
+
+_CYCLES = (("cycles", 1), ("kcycles", 1e3), ("Mcycles", 1e6))
+_ENERGY = (("pJ", 1), ("nJ", 1e3), ("µJ", 1e6), ("mJ", 1e9))
+
+
+def print_layers(report: Report) -> None:
+    """A row a layer and the total, a frame on average."""
+    frames = report.totals.frames
+    total_energy = sum(report.totals.energy_pj.baseline.values()), sum(report.totals.energy_pj.reuse.values())
+    cycles = scale(report.totals.cycles.baseline / frames, _CYCLES, 1e6)
+    energy = scale(total_energy[0] / frames, _ENERGY, 1e4)
+    columns = (
+        Column("layer", "name"),
+        Column("op", "text", spare=2),
+        Column("on", "text", spare=1),
+        Column("similar\n%"),
+        Column("reuse\n%"),
+        Column(f"{cycles.unit}\nbaseline"),
+        Column("a frame\nreuse"),
+        Column("speedup\ntimes"),
+        Column(f"{energy.unit}\nbaseline"),
+        Column("a frame\nreuse"),
+        Column("saving\n%"),
+    )
+    total = report.totals
+    print_table(
+        columns,
+        [_row(layer, frames, cycles, energy) for layer in report.layers],
+        (
+            "total",
+            "",
+            "",
+            percent(total.similarity),
+            percent(total.reuse),
+            cycles.show(total.cycles.baseline / frames),
+            cycles.show(total.cycles.reuse / frames),
+            times(total.speedup),
+            energy.show(total_energy[0] / frames),
+            energy.show(total_energy[1] / frames),
+            percent(total.energy_saving),
+        ),
+    )
+
+
+def _row(layer: LayerReport, frames: int, cycles: Scale, energy: Scale) -> tuple[str, ...]:
+    return (
+        layer.name,
+        layer.op,
+        layer.backend,
+        percent(layer.similarity),
+        percent(layer.reuse) if layer.macs else "",
+        cycles.show(layer.cycles.baseline / frames),
+        cycles.show(layer.cycles.reuse / frames),
+        times(layer.cycles.baseline / layer.cycles.reuse) if layer.cycles.reuse else "",
+        energy.show(layer.energy_pj.baseline / frames),
+        energy.show(layer.energy_pj.reuse / frames),
+        percent(_saving(layer.energy_pj)),
+    )
+
+
+def _saving(energy: Pair) -> float | None:
+    return 1 - energy.reuse / energy.baseline if energy.baseline else None
+
+
+def print_summary(report: Report) -> None:
+    """What the table does not say: frames, loss, state, area, host, setup, and how fast it was interpreted."""
+    total, state, area = report.totals, report.state, report.totals.area_mm2
+    stream = report.stream
+    print_line(f"stream    {stream.name}: {counted(stream.frames, 'frame')} in {counted(stream.sequences, 'sequence')}")
+    print_line(f"hardware  {report.hardware.name}; area {area.baseline:.2f} mm2 baseline, {area.reuse:.2f} mm2 reuse")
+    print_line(f"loss      {accuracy_text(report.accuracy)}")
+    print_line(
+        f"MACs      {total.macs_computed / total.frames:,.0f} of {total.macs / total.frames:,.0f} a frame are computed;"
+        f" {percent(total.reuse_nonzero)} % are saved beyond those with an input of 0.0"
+    )
+    print_line(
+        f"state     {byte_size(state.indices + state.linear)}: {byte_size(state.buffer)} in the I/O buffer,"
+        f" {byte_size(state.dram)} in DRAM"
+    )
+    print_line(f"setup     {report.setup.cycles.reuse:,.0f} cycles to load the weights, once; not in the table")
+    print_line(f"host      {percent(total.host_share)} % of the baseline's cycles")
+    print_line(f"speed     interpreted in {report.run.seconds:.1f} s, {report.run.macs_per_second / 1e9:.2f} GMAC/s")
+
+
+def accuracy_text(accuracy: Accuracy) -> str:
+    """The loss against fp32, and the output that it is largest for."""
+    text = f"{accuracy.metric} {accuracy.value:.4g} against fp32"
+    if not accuracy.outputs:
+        return f"{text}: the model has no float output"
+    worst = max(accuracy.outputs, key=lambda name: accuracy.outputs[name].relrmse)
+    return f"{text}; output {worst} is off by at most {accuracy.outputs[worst].max_abs:.4g}"

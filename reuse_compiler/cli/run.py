@@ -1,0 +1,226 @@
+"""``reusec run``: a compiled model over a stream."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from reuse_compiler.cli.console import Column, Progress, print_json, print_line, print_table, progress_bar
+from reuse_compiler.cli.options import (
+    Directory,
+    Frames,
+    Preprocess,
+    State,
+    StreamSource,
+    Threads,
+    parse_state,
+    require_place,
+    require_state,
+    require_threads,
+)
+from reuse_compiler.cli.recording import open_for
+from reuse_compiler.cli.report_table import accuracy_text, print_layers, print_summary
+from reuse_compiler.cli.text import counted, percent
+from reuse_compiler.errors import HardwareError, ReuseError
+from reuse_compiler.files import write_text
+
+if TYPE_CHECKING:
+    from reuse_compiler.backend.accelerator.hardware import Hardware
+    from reuse_compiler.directory import CompiledDirectory
+    from reuse_compiler.frontend import Model
+    from reuse_compiler.report import Report
+    from reuse_compiler.running import SessionReport
+    from reuse_compiler.streams import Stream
+
+__all__ = ["RunCommand", "run"]
+
+_STDOUT = Path("-")
+
+
+class Executor(StrEnum):
+    """The values of `--executor`."""
+
+    ACCELERATOR = "accelerator"
+    NATIVE = "native"
+    PORTABLE = "portable"
+
+
+class RunCommand(TyperCommand):
+    """A command whose ``--json`` takes a file or nothing, which is stdout."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give a ``--json`` without a file its ``-``."""
+        completed = []
+        for argument, following in zip_longest(args, args[1:], fillvalue="--"):
+            completed.append(argument)
+            is_file = following == "-" or not (following.startswith("-") or Path(following).is_dir())
+            if argument == "--json" and not is_file:
+                completed.append(str(_STDOUT))
+        return super().parse_args(ctx, completed)
+
+
+def run(
+    directory: Directory,
+    stream: StreamSource,
+    executor: Annotated[
+        Executor,
+        typer.Option(
+            help="accelerator: the interpreter, with cycles and energy; portable: onnxruntime; native: onnxruntime with"
+            " the kernel library.",
+        ),
+    ] = Executor.ACCELERATOR,
+    hardware: Annotated[
+        str | None,
+        typer.Option(
+            metavar="H",
+            help="Cost it on another hardware of the same memory sizes: a name that `reusec hardware` lists, or a .toml"
+            " file. Default: the one that it was compiled for.",
+            show_default=False,
+        ),
+    ] = None,
+    outputs: Annotated[
+        Path | None, typer.Option(metavar="F.npz", help="Write one array per output, frames first.")
+    ] = None,
+    indices: Annotated[
+        Path | None, typer.Option(metavar="F.npz", help="Write the indices of every site, frames first.")
+    ] = None,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="F", help="Write the trace, from which other hardware can be costed.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="The original model, where it has moved.", show_default=False)
+    ] = None,
+    preprocess: Preprocess = None,
+    frames: Frames = None,
+    state: State = None,
+    threads: Threads = None,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="[F]", help="Write the report to F; without F print it and nothing else."),
+    ] = None,
+) -> None:
+    """Run a compiled model: outputs, loss, cycles, energy."""
+    from reuse_compiler.directory import CompiledDirectory
+
+    _require_executor(executor, hardware, trace)
+    require_threads(threads)
+    for place in (outputs, indices, trace, None if json == _STDOUT else json):
+        require_place(place)
+    compiled = CompiledDirectory.open(directory, model)
+    require_state(parse_state(state), compiled.plan.state)
+    original = compiled.original()
+    recording = open_for(original, stream, preprocess, frames, compiled.plan.state)
+    with progress_bar() as progress:
+        if executor is Executor.PORTABLE:
+            report: Report | SessionReport = _portable(
+                compiled, original, recording, outputs, indices, threads, progress
+            )
+        else:
+            report = _accelerator(compiled, original, recording, hardware, outputs, indices, trace, threads, progress)
+    if json == _STDOUT:
+        print_json(report.model_dump(mode="json"))
+        return
+    print_run(report)
+    if json is not None:
+        write_text(json, report.model_dump_json(indent=2) + "\n")
+    for place in (outputs, indices, trace, json):
+        if place is not None:
+            print_line(f"wrote {place}")
+
+
+def _require_executor(executor: Executor, hardware: str | None, trace: Path | None) -> None:
+    """ReuseError for the executor that this build lacks; usage error for options that an executor has no use for."""
+    if executor is Executor.NATIVE:
+        raise ReuseError("executor native: this build has no kernel library: use --executor portable")
+    for name, value in (("--hardware", hardware), ("--trace", trace)):
+        if value is not None and executor is Executor.PORTABLE:
+            raise typer.BadParameter("onnxruntime has none: leave it out, or run on the accelerator", param_hint=name)
+
+
+def _accelerator(
+    compiled: CompiledDirectory,
+    original: Model,
+    recording: Stream,
+    hardware: str | None,
+    outputs: Path | None,
+    indices: Path | None,
+    trace: Path | None,
+    threads: int | None,
+    progress: Progress | None,
+) -> Report:
+    from reuse_compiler.simulation import simulate
+
+    return simulate(
+        original,
+        compiled.program,
+        recording,
+        hardware=_machine(compiled, hardware),
+        state=compiled.plan.state,
+        outputs=outputs,
+        indices=indices,
+        trace=trace,
+        threads=threads,
+        progress=progress,
+    )
+
+
+def _machine(compiled: CompiledDirectory, name: str | None) -> Hardware:
+    """The hardware called `name`, or the one that the program was compiled for."""
+    from reuse_compiler.backend.accelerator.hardware import builtin_names, load_hardware
+
+    lowered = compiled.program.tiling.hardware
+    if name is None and lowered not in builtin_names():
+        raise HardwareError(
+            f"{compiled.path}: compiled for {lowered}, which is not built in: give --hardware FILE.toml"
+        )
+    return load_hardware(name or lowered)
+
+
+def _portable(
+    compiled: CompiledDirectory,
+    original: Model,
+    recording: Stream,
+    outputs: Path | None,
+    indices: Path | None,
+    threads: int | None,
+    progress: Progress | None,
+) -> SessionReport:
+    from reuse_compiler.running import run_session
+
+    return run_session(
+        compiled,
+        recording,
+        model=original,
+        executor=Executor.PORTABLE.value,
+        outputs=outputs,
+        indices=indices,
+        threads=threads,
+        progress=progress,
+    )
+
+
+def print_run(report: Report | SessionReport) -> None:
+    """What the run showed, as tables."""
+    from reuse_compiler.report import Report
+
+    if isinstance(report, Report):
+        print_layers(report)
+        print_line()
+        print_summary(report)
+        return
+    columns = (Column("site", "name"), Column("inputs\na frame"), Column("similarity\n%"))
+    frames = report.stream.frames
+    rows = [(site.node, f"{site.inputs // frames:,}", percent(site.similarity)) for site in report.sites]
+    inputs = sum(site.inputs for site in report.sites) // frames
+    print_table(columns, rows, ("total", f"{inputs:,}", percent(report.similarity)))
+    print_line()
+    print_line(
+        f"stream    {report.stream.name}: {counted(frames, 'frame')} in {counted(report.stream.sequences, 'sequence')}"
+    )
+    print_line(f"loss      {accuracy_text(report.accuracy)}")
+    print_line(f"speed     {report.milliseconds_per_frame:.2f} ms a frame in onnxruntime without the kernel library")

@@ -1,0 +1,97 @@
+"""A model as a graph in the language of graphviz."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import onnx_ir as ir
+
+from reuse_compiler.inspecting.nodes import activation_text, op_name, quantizer_text, state_bytes
+from reuse_compiler.operators import is_reuse, read_activation
+
+__all__ = ["to_dot"]
+
+_REUSE = 'style="rounded,filled" fillcolor="#cfe8cf"'
+
+
+def to_dot(model: ir.Model) -> str:
+    """The top graph of `model`: a box a node, an ellipse an input or output, edges with shapes.
+
+    Reuse nodes are green and say their quantizer and state; the state itself, which goes from frame to frame, is a
+    dashed loop. Constants are left out.
+    """
+    graph = model.graph
+    lines = [
+        f"digraph {_quoted(graph.name or 'model')} {{",
+        '  node [shape=box style=rounded fontname="Helvetica" fontsize=11]',
+        '  edge [fontname="Helvetica" fontsize=9]',
+    ]
+    state = _state(graph)
+    sources: dict[ir.Value, str] = {}
+    for number, value in enumerate(value for value in graph.inputs if value not in state):
+        sources[value] = f"i{number}"
+        lines.append(f"  i{number} [shape=ellipse label={_label([str(value.name), _shape_text(value)])}]")
+    for number, node in enumerate(graph):
+        lines += _node_lines(node, f"n{number}", sources)
+        sources |= dict.fromkeys(node.outputs, f"n{number}")
+    outputs = (value for value in graph.outputs if value not in state)
+    for number, value in enumerate(outputs):
+        lines.append(f"  o{number} [shape=ellipse label={_label([str(value.name), _shape_text(value)])}]")
+        if value in sources:
+            lines.append(f"  {sources[value]} -> o{number}")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _state(graph: ir.Graph) -> set[ir.Value]:
+    """The inputs and outputs of the graph that hold the state of reuse nodes."""
+    values = (value for node in graph if is_reuse(node) for value in (*node.inputs[1:3], *node.outputs[1:3]))
+    return {value for value in values if value is not None}
+
+
+def _node_lines(node: ir.Node, number: str, sources: dict[ir.Value, str]) -> Iterable[str]:
+    if not is_reuse(node):
+        yield f"  {number} [label={_label([str(node.name), op_name(node)])}]"
+        operands = list(node.inputs)
+    else:
+        activation = activation_text(read_activation(node))
+        op = f"{op_name(node)}, {activation}" if activation else op_name(node)
+        yield f"  {number} [{_REUSE} label={_label([str(node.name), op, quantizer_text(node)])}]"
+        yield f"  {number} -> {number} [style=dashed label={_label([f'state, {sum(state_bytes(node)):,} bytes'])}]"
+        operands = [node.inputs[0]]
+    for value in (*operands, *_read_inside(node)):
+        if value is not None and value in sources:
+            yield f"  {sources[value]} -> {number} [label={_label([_shape_text(value)])}]"
+
+
+def _read_inside(node: ir.Node) -> list[ir.Value]:
+    """What the bodies of an If, Loop or Scan read of the graph around them, each value once."""
+    read: dict[ir.Value, None] = {}
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            graphs = [attribute.as_graph()]
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            graphs = list(attribute.as_graphs())
+        else:
+            continue
+        for graph in graphs:
+            for inner in ir.traversal.RecursiveGraphIterator(graph):
+                read |= dict.fromkeys(value for value in inner.inputs if value is not None)
+    return list(read)
+
+
+def _shape_text(value: ir.Value) -> str:
+    return "" if value.shape is None else "x".join(str(size) for size in value.shape)
+
+
+def _label(lines: Iterable[str]) -> str:
+    return '"' + "\\n".join(_escaped(line) for line in lines if line) + '"'
+
+
+def _quoted(text: str) -> str:
+    return f'"{_escaped(text)}"'
+
+
+def _escaped(text: str) -> str:
+    """`text` inside the quotes of graphviz, which would obey a backslash and end at a quote."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    return shown.replace("\\", "\\\\").replace('"', '\\"')
