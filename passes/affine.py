@@ -57,10 +57,10 @@ def batch_norm(node: ir.Node) -> Affine | None:
 def binary(node: ir.Node, position: int, axis: int) -> Affine | None:
     """The function of an Add, Sub, Mul or Div of input number `position` and a constant, channels on `axis` of it.
 
-    None where the constant has more than a value per channel, or widens the tensor.
+    None where the constant has more than a value per channel or widens the tensor, and for a tensor below two dimensions.
     """
     z, value = node.inputs[position], constant(node.inputs[1 - position])
-    if z is None or z.shape is None or value is None or value.ndim > len(z.shape):
+    if z is None or z.shape is None or value is None or not max(value.ndim, 2) <= len(z.shape):
         return None
     aligned = (1,) * (len(z.shape) - value.ndim) + value.shape
     if math.prod(aligned) != aligned[axis] or aligned[axis] not in (1, z.shape[axis]):

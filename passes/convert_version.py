@@ -52,6 +52,10 @@ class ConvertVersion(ir.passes.InPlacePass):
             assert value.name is not None
             value.const_value = tensors[value.name]
             graph.register_initializer(value)
+        if [value.shape for value in graph.inputs] != [value.shape for value in model.graph.inputs]:
+            raise ValueError(
+                f"no way from opset {version} to {self.target}: the converter of onnx changes an input's shape"
+            )
         model.graph = graph
         _raise_ir_version(model)
         return ir.passes.PassResult(model, True)

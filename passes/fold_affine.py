@@ -10,7 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from reuse_compiler.passes.affine import BINARY, Affine, batch_norm, binary, constant
-from reuse_compiler.passes.initializers import add_initializer
+from reuse_compiler.passes.initializers import NewInitializers
 
 __all__ = ["FoldAffine"]
 
@@ -38,11 +38,12 @@ class FoldAffine(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Fold in place. Shapes must have been inferred."""
-        folded = [node for node in model.graph if node.op_type in ("BatchNormalization", *BINARY) and _fold(node)]
+        new = NewInitializers(model.graph)
+        folded = [node for node in model.graph if node.op_type in ("BatchNormalization", *BINARY) and _fold(node, new)]
         return ir.passes.PassResult(model, bool(folded))
 
 
-def _fold(node: ir.Node) -> bool:
+def _fold(node: ir.Node, new: NewInitializers) -> bool:
     if node.domain != "":
         return False
     position = next((number for number, value in enumerate(node.inputs) if constant(value) is None), None)
@@ -54,15 +55,15 @@ def _fold(node: ir.Node) -> bool:
         return False
     match layer.op_type:
         case "Conv" | "ConvTranspose":
-            return _fold_conv(layer, node, affine)
+            return _fold_conv(layer, node, affine, new)
         case "Gemm":
-            return _fold_gemm(layer, node, affine)
+            return _fold_gemm(layer, node, affine, new)
         case "MatMul":
-            return _fold_matmul(layer, node, affine)
+            return _fold_matmul(layer, node, affine, new)
         case "Add":
-            return _fold_matmul_add(layer, node, affine)
+            return _fold_matmul_add(layer, node, affine, new)
         case "BatchNormalization":
-            return _fold_batch_norm(layer, node, affine)
+            return _fold_batch_norm(layer, node, affine, new)
         case _:
             return False
 
@@ -79,7 +80,7 @@ def _only_reader_of(value: ir.Value | None) -> ir.Node | None:
     return producer if producer is not None and producer.domain == "" else None
 
 
-def _fold_conv(layer: ir.Node, node: ir.Node, affine: Affine) -> bool:
+def _fold_conv(layer: ir.Node, node: ir.Node, affine: Affine, new: NewInitializers) -> bool:
     weight, bias = constant(layer.inputs[1]), _bias(layer)
     if weight is None or bias is None:
         return False
@@ -91,42 +92,42 @@ def _fold_conv(layer: ir.Node, node: ir.Node, affine: Affine) -> bool:
     else:
         grouped = weight.reshape(group, -1, *weight.shape[1:])
         scaled = (grouped * scale.reshape(group, 1, -1, *[1] * (weight.ndim - 2))).reshape(weight.shape)
-    _set(layer, 1, scaled)
-    _set(layer, 2, np.broadcast_to(bias * affine.scale + affine.shift, channels))
+    _set(new, layer, 1, scaled)
+    _set(new, layer, 2, np.broadcast_to(bias * affine.scale + affine.shift, channels))
     _take_over(layer, node)
     return True
 
 
-def _fold_gemm(layer: ir.Node, node: ir.Node, affine: Affine) -> bool:
+def _fold_gemm(layer: ir.Node, node: ir.Node, affine: Affine, new: NewInitializers) -> bool:
     weight, bias = constant(layer.inputs[1]), _bias(layer)
     if weight is None or bias is None:
         return False
     transposed = layer.attributes.get_int("transB", 0) != 0
     beta = layer.attributes.get_float("beta", 1.0)
-    _set(layer, 1, weight * (affine.scale[:, None] if transposed else affine.scale))
-    _set(layer, 2, beta * bias * affine.scale + affine.shift)
+    _set(new, layer, 1, weight * (affine.scale[:, None] if transposed else affine.scale))
+    _set(new, layer, 2, beta * bias * affine.scale + affine.shift)
     layer.attributes.pop("beta", None)
     _take_over(layer, node)
     return True
 
 
-def _fold_matmul(layer: ir.Node, node: ir.Node, affine: Affine) -> bool:
+def _fold_matmul(layer: ir.Node, node: ir.Node, affine: Affine, new: NewInitializers) -> bool:
     weight = _matrix(layer, node)
     if weight is None or node.op_type == "Add":
         return False
-    _set(layer, 1, weight * affine.scale)
+    _set(new, layer, 1, weight * affine.scale)
     if node.op_type in ("Mul", "Div"):
         _take_over(layer, node)
         return True
     assert isinstance(node.graph, ir.Graph)
-    shift = add_initializer(node.graph, f"{node.name}_shift", affine.shift.astype(_dtype(layer.inputs[1])))
+    shift = new.add(f"{node.name}_shift", affine.shift.astype(_dtype(layer.inputs[1])))
     add = ir.Node("", "Add", [layer.outputs[0], shift], name=node.name)
     node.graph.insert_before(node, add)
     _take_over(add, node)
     return True
 
 
-def _fold_matmul_add(add: ir.Node, node: ir.Node, affine: Affine) -> bool:
+def _fold_matmul_add(add: ir.Node, node: ir.Node, affine: Affine, new: NewInitializers) -> bool:
     position = next((number for number, value in enumerate(add.inputs) if constant(value) is not None), None)
     if position is None:
         return False
@@ -136,19 +137,19 @@ def _fold_matmul_add(add: ir.Node, node: ir.Node, affine: Affine) -> bool:
     weight = _matrix(layer, node)
     if weight is None:
         return False
-    _set(layer, 1, weight * affine.scale)
-    _set(add, position, bias * affine.scale + affine.shift)
+    _set(new, layer, 1, weight * affine.scale)
+    _set(new, add, position, bias * affine.scale + affine.shift)
     _take_over(add, node)
     return True
 
 
-def _fold_batch_norm(layer: ir.Node, node: ir.Node, affine: Affine) -> bool:
+def _fold_batch_norm(layer: ir.Node, node: ir.Node, affine: Affine, new: NewInitializers) -> bool:
     own = batch_norm(layer)
     scale, bias = constant(layer.inputs[1]), constant(layer.inputs[2])
     if own is None or scale is None or bias is None:
         return False
-    _set(layer, 1, scale * affine.scale)
-    _set(layer, 2, bias * affine.scale + affine.shift)
+    _set(new, layer, 1, scale * affine.scale)
+    _set(new, layer, 2, bias * affine.scale + affine.shift)
     _take_over(layer, node)
     return True
 
@@ -171,7 +172,7 @@ def _bias(layer: ir.Node) -> Wide | None:
     return np.zeros(1) if given is None else constant(given)
 
 
-def _set(node: ir.Node, position: int, array: Wide) -> None:
+def _set(new: NewInitializers, node: ir.Node, position: int, array: Wide) -> None:
     """Make `array`, in the type of what it replaces or of the weight, the input of `node` at `position`."""
     assert isinstance(node.graph, ir.Graph)
     old = node.inputs[position] if position < len(node.inputs) else None
@@ -179,7 +180,7 @@ def _set(node: ir.Node, position: int, array: Wide) -> None:
     dtype = _dtype(node.inputs[1] if old is None else old)
     if position >= len(node.inputs):
         node.resize_inputs(position + 1)
-    folded = add_initializer(node.graph, f"{name.removesuffix('_folded')}_folded", array.astype(dtype))
+    folded = new.add(f"{name.removesuffix('_folded')}_folded", array.astype(dtype))
     node.replace_input_with(position, folded)
     if old is not None and not old.uses() and not old.is_graph_output():
         node.graph.initializers.pop(str(old.name))

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from reuse_compiler.passes.affine import Affine, batch_norm
-from reuse_compiler.passes.initializers import add_initializer, free_name
+from reuse_compiler.passes.initializers import NewInitializers
 
 __all__ = ["SplitBatchNorm"]
 
@@ -24,18 +24,19 @@ class SplitBatchNorm(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Replace in place."""
         norms = [node for node in model.graph if (node.domain, node.op_type) == ("", "BatchNormalization")]
-        split = [node for node in norms if _split(model.graph, node)]
+        new = NewInitializers(model.graph)
+        split = [node for node in norms if _split(model.graph, node, new)]
         return ir.passes.PassResult(model, bool(split))
 
 
-def _split(graph: ir.Graph, node: ir.Node) -> bool:
+def _split(graph: ir.Graph, node: ir.Node, new: NewInitializers) -> bool:
     x, y, affine = node.inputs[0], node.outputs[0], batch_norm(node)
     if x is None or x.dtype != ir.DataType.FLOAT or x.shape is None or len(x.shape) < 2:
         return False
     if affine is None or not affine.is_finite:
         return False
-    scale, shift = _constants(graph, node, affine, len(x.shape))
-    product = ir.Value(name=free_name(graph, f"{y.name}_scaled"), type=x.type, shape=x.shape)
+    scale, shift = _constants(new, node, affine, len(x.shape))
+    product = ir.Value(name=new.free_name(f"{y.name}_scaled"), type=x.type, shape=x.shape)
     name = y.name
     y.name = None
     total = ir.Value(name=name, type=y.type, shape=y.shape)
@@ -47,10 +48,10 @@ def _split(graph: ir.Graph, node: ir.Node) -> bool:
     return True
 
 
-def _constants(graph: ir.Graph, node: ir.Node, affine: Affine, rank: int) -> tuple[ir.Value, ir.Value]:
+def _constants(new: NewInitializers, node: ir.Node, affine: Affine, rank: int) -> tuple[ir.Value, ir.Value]:
     """Scale and shift as initializers that lie along axis 1."""
     along = (-1, *[1] * (rank - 2))
     return (
-        add_initializer(graph, f"{node.name}_scale", affine.scale.astype(np.float32).reshape(along)),
-        add_initializer(graph, f"{node.name}_shift", affine.shift.astype(np.float32).reshape(along)),
+        new.add(f"{node.name}_scale", affine.scale.astype(np.float32).reshape(along)),
+        new.add(f"{node.name}_shift", affine.shift.astype(np.float32).reshape(along)),
     )

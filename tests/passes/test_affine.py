@@ -54,6 +54,14 @@ def test_the_constant_has_one_value_per_channel_or_one(form: tuple[int, ...], ax
     assert (binary(node("y = Add(x, c)", form), 0, axis) is not None) == affine
 
 
+def test_scalars_and_vectors_have_no_channels() -> None:
+    for shape in ("[]", "[3]"):
+        text = f'<ir_version: 8, opset_import: ["" : 18]> g (float{shape} x) => (float[] y) {{ y = Add(x, c) }}'
+        proto = parser.parse_model(text.replace("float[] x", "float x"))
+        proto.graph.initializer.append(numpy_helper.from_array(np.ones((), np.float32), "c"))
+        assert binary(ir.from_proto(proto).graph[0], 0, 1) is None
+
+
 def test_a_constant_that_widens_the_channels_is_not_affine() -> None:
     text = '<ir_version: 8, opset_import: ["" : 18]> g (float[1,1,4] x) => (float[] y) { y = Add(x, c) }'
     proto = parser.parse_model(text)

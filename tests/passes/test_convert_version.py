@@ -99,3 +99,12 @@ def test_local_functions_must_be_inlined_first() -> None:
 def test_what_cannot_be_converted_is_an_error(opset: int, body: str) -> None:
     with pytest.raises(ValueError, match=f"no way from opset {opset} to 18: "):
         ConvertVersion(18)(ir.from_proto(build(opset, body)))
+
+
+def test_an_input_whose_shape_the_converter_changes_is_an_error() -> None:
+    # Scan had a batch axis up to opset 8; the converter of onnx 1.23 takes it off the graph's input.
+    text = """<ir_version: 4, opset_import: ["" : 8]> g (float[1,2] initial, float[1,3,2] x) => (float[1,2] y, float[1,3,2] z) {
+        y, z = Scan<num_scan_inputs=1, body = b (float[2] s, float[2] n) => (float[2] o, float[2] p)
+            { o = Add(s, n) p = Identity(o) }>("", initial, x) }"""
+    with pytest.raises(ValueError, match="the converter of onnx changes an input's shape"):
+        ConvertVersion(18)(ir.from_proto(parser.parse_model(text)))

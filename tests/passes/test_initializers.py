@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx import parser
 
-from reuse_compiler.passes.initializers import add_initializer, free_name
+from reuse_compiler.passes.initializers import NewInitializers
 
 
 def graph() -> ir.Graph:
@@ -16,13 +16,16 @@ def graph() -> ir.Graph:
 
 def test_a_name_that_an_input_a_tensor_an_initializer_or_a_body_has_gets_a_number() -> None:
     names = ["x", "y", "w", "q", "free"]
-    assert [free_name(graph(), name) for name in names] == ["x_2", "y_2", "w_2", "q_2", "free"]
+    new = NewInitializers(graph())
+    assert [new.free_name(name) for name in names] == ["x_2", "y_2", "w_2", "q_2", "free"]
+    assert [new.free_name(name) for name in names] == ["x_3", "y_3", "w_3", "q_3", "free_2"]
 
 
 def test_the_initializer_holds_the_array() -> None:
     target = graph()
     array = np.arange(6, dtype=np.float32).reshape(2, 3).T
-    first, second = add_initializer(target, "w", array), add_initializer(target, "w", array)
+    new = NewInitializers(target)
+    first, second = new.add("w", array), new.add("w", array)
     assert (first.name, second.name) == ("w_2", "w_3")
     assert target.initializers["w_2"] is first
     assert first.const_value is not None
