@@ -1,0 +1,26 @@
+"""The verbs of the Python API, in the order of the path: load, profile, fit, rewrite, lower, simulate; and Session."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from reuse_compiler.backend.accelerator import lowering
+from reuse_compiler.backend.accelerator.hardware import Hardware, load_hardware
+from reuse_compiler.backend.accelerator.program import Program
+from reuse_compiler.fitting import fit
+from reuse_compiler.frontend import load
+from reuse_compiler.passes.rewrite import rewrite
+from reuse_compiler.profiling import profile
+from reuse_compiler.session import Session
+from reuse_compiler.simulation import simulate
+from reuse_compiler.streams import open_stream
+
+__all__ = ["Session", "fit", "load", "load_hardware", "lower", "open_stream", "profile", "rewrite", "simulate"]
+
+
+def lower(model: ir.Model, hardware: Hardware) -> Program:
+    """Lower a reuse model, as :func:`rewrite` gives it, to a program for `hardware` and its baseline.
+
+    Raises ModelError where a shape is not known, and HardwareError where a memory is too small for the smallest tile.
+    """
+    return lowering.lower(model, hardware.tiling, model.metadata_props["reuse.source_sha256"])

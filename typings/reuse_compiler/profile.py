@@ -1,1 +1,0 @@
-../../reuse_compiler/profile.py
