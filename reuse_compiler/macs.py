@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from reuse_compiler.frontend import Model
-from reuse_compiler.sites import Site
+if TYPE_CHECKING:  # backends count with this module, and need neither
+    from reuse_compiler.frontend import Model
+    from reuse_compiler.sites import Site
 
 __all__ = ["model_macs", "node_macs"]
 

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from reuse_compiler.backend.accelerator.shapes import constant, shape_of
+from reuse_compiler.macs import node_macs
 
 __all__ = ["HostSpec", "read_host"]
 
@@ -27,7 +28,7 @@ class HostSpec:
 
 def read_host(node: ir.Node) -> HostSpec:
     """`node` alone as a model, constants inside."""
-    macs = _macs(node)
+    macs = node_macs(node)
     elements = sum(math.prod(shape_of(value) or ()) for value in node.outputs if value.name)
     return HostSpec(_single(node), macs, 0 if macs else elements)
 
@@ -56,24 +57,3 @@ def _opsets(node: ir.Node) -> dict[str, int]:
     graph = node.graph
     assert isinstance(graph, ir.Graph)
     return dict(graph.opset_imports)
-
-
-def _macs(node: ir.Node) -> int:
-    """Multiply-accumulates of the operators that have them; padding counts, since the host computes it."""
-    out = shape_of(node.outputs[0]) if node.outputs else None
-    shapes = [shape_of(value) if value is not None else None for value in node.inputs]
-    if out is None or len(shapes) < 2 or shapes[0] is None or shapes[1] is None:
-        return 0
-    match node.op_type:
-        case "Conv":
-            return math.prod(out) * math.prod(shapes[1][1:])
-        case "ConvTranspose":
-            return math.prod(shapes[0]) * math.prod(shapes[1][1:])
-        case "MatMul":
-            return math.prod(out) * shapes[0][-1]
-        case "Gemm":
-            return math.prod(out) * (shapes[0][0] if node.attributes.get_int("transA", 0) else shapes[0][1])
-        case "LSTM" | "GRU" | "RNN" if shapes[2] is not None:
-            steps, batch = shapes[0][:2]
-            return steps * batch * (math.prod(shapes[1]) + math.prod(shapes[2]))
-    return 0
