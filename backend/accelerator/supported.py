@@ -6,6 +6,7 @@ breaks it, or None where it holds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
@@ -109,6 +110,13 @@ def untransposed_data(node: ir.Node) -> str | None:
     return "transA is 1" if node.attributes.get_int("transA", 0) else None
 
 
+def bias_of_one_row(node: ir.Node) -> str | None:
+    """the bias is the same for every row of the output"""
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    shape = shape_of(bias) if bias is not None else None
+    return f"the bias has shape {list(shape)}" if shape is not None and math.prod(shape[:-1]) != 1 else None
+
+
 def matrix_weight(node: ir.Node) -> str | None:
     """the weight is a matrix"""
     value = node.inputs[1]
@@ -175,7 +183,7 @@ _POOL = (*_TENSOR, variable_data, batch_of_one, spatial_axes, explicit_padding, 
 
 RULES: dict[str, Sequence[Rule]] = {
     "Conv": _CONV,
-    "Gemm": (*_TENSOR, variable_data, constant_weights, untransposed_data),
+    "Gemm": (*_TENSOR, variable_data, constant_weights, untransposed_data, bias_of_one_row),
     "MatMul": (*_TENSOR, variable_data, constant_weights, matrix_weight),
     "MaxPool": _POOL,
     "AveragePool": (*_POOL, padding_outside_counts),

@@ -119,11 +119,13 @@ def _pool(machine: Machine, operation: Operation, pool: Pool, counts: Counts) ->
     y_strides = (pool.y_stride_c, pool.y_stride0, pool.y_stride1, 1)
     x = machine.memory.view(Space.BUFFER, pool.x, (pool.channels, *extents), x_strides, np.float32)
     y = machine.memory.view(Space.BUFFER, pool.y, (pool.channels, *outputs), y_strides, np.float32)
-    if (
-        pool.pooling is not Pooling.MAX
-        and outputs == (1, 1, 1)
-        and extents == (pool.kernel0, pool.kernel1, pool.kernel2)
-    ):
+    whole = extents == (pool.kernel0, pool.kernel1, pool.kernel2) and outputs == (1, 1, 1)
+    inside = not any((pool.pad0, pool.pad1, pool.pad2)) and (pool.dilation0, pool.dilation1, pool.dilation2) == (
+        1,
+        1,
+        1,
+    )
+    if pool.pooling is not Pooling.MAX and whole and inside:
 
         def average() -> None:
             np.mean(x, axis=(1, 2, 3), keepdims=True, out=y)

@@ -19,7 +19,7 @@ from reuse_compiler.errors import HardwareError
 
 __all__ = ["Constant", "ConstantImage", "Residency", "choose_residency"]
 
-_STAGING_HALF_BYTES = 1 << 20
+_STAGING_HALF_BYTES = 1 << 20  # of an eDRAM that has eight times that; an eighth of a smaller one
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,19 @@ class ConstantImage:
         return self._seen[id(array)][1]
 
     def _add(self, array: NDArray[Any]) -> Constant:
-        flat = np.ascontiguousarray(array, np.float32)
-        key = hashlib.sha256(flat.data).digest()
+        return self._place(np.ascontiguousarray(array, np.float32).reshape(-1))
+
+    def _place(self, flat: NDArray[Any]) -> Constant:
+        key = hashlib.sha256(flat.view(np.uint8).data).digest()
         if key not in self._known:
             self._known[key] = Constant(self.size, flat.nbytes)
             self._arrays.append(flat)
             self.size += aligned(flat.nbytes)
         return self._known[key]
+
+    def add_bytes(self, array: NDArray[Any]) -> Constant:
+        """The place of `array`, stored as it is in C order."""
+        return self._place(np.ascontiguousarray(array).reshape(-1))
 
     def add_floats(self, values: Sequence[float]) -> Constant:
         """The place of a list of float32."""
@@ -63,7 +69,7 @@ class ConstantImage:
         image = np.zeros(self.size, np.uint8)
         position = 0
         for array in self._arrays:
-            image[position : position + array.nbytes] = array.reshape(-1).view(np.uint8)
+            image[position : position + array.nbytes] = array.view(np.uint8)
             position += aligned(array.nbytes)
         return image
 
@@ -85,12 +91,12 @@ def choose_residency(small: list[Constant], weights: dict[Constant, int], edram_
     everything = list(dict.fromkeys([*small, *weights]))
     if sum(aligned(constant.bytes) for constant in everything) <= edram_bytes:
         return _stack(everything, edram_bytes, 0)
-    half = aligned(max(_STAGING_HALF_BYTES, *weights.values()))
+    half = aligned(max([min(_STAGING_HALF_BYTES, edram_bytes // 8), *weights.values()]))
     room = edram_bytes - 2 * half - sum(aligned(constant.bytes) for constant in dict.fromkeys(small))
     if room < 0:
         raise HardwareError(
-            f"eDRAM of {edram_bytes:,} bytes: the biases and two weight tiles of {half:,} bytes do not fit: make it"
-            f" {-room:,} bytes larger"
+            f"eDRAM of {edram_bytes:,} bytes: the constants other than weights and two weight tiles of {half:,} bytes do"
+            f" not fit: make it {-room:,} bytes larger"
         )
     chosen = list(dict.fromkeys(small))
     for constant in sorted(weights, key=lambda c: c.bytes):

@@ -61,12 +61,13 @@ def lower_fc(context: Context, layer: Layer, spec: FcSpec) -> None:
 
 
 def _tiles(context: Context, layer: Layer, spec: FcSpec, state: State | None) -> list[_Tile]:
-    tiling = context.tiling
-    outputs = split_lanes(spec.outputs, tiling.accumulators, tiling.lanes)
+    tiling, half = context.tiling, context.residency.staging_half
+    streamed = context.is_streamed(context.image.add(spec.weight))
+    outputs = split_lanes(
+        spec.outputs, min(tiling.accumulators, half // 4) if streamed else tiling.accumulators, tiling.lanes
+    )
     widest = outputs[0][1]
-    inputs = [(0, spec.inputs)]
-    if context.is_streamed(context.image.add(spec.weight)):
-        inputs = split_range(spec.inputs, max(context.residency.staging_half // (widest * 4), 1))
+    inputs = split_range(spec.inputs, half // (widest * 4)) if streamed else [(0, spec.inputs)]
     rows = _rows(context, layer, spec, state, len(inputs), widest)
     return [
         _Tile(row, part, out, part == inputs[0], part == inputs[-1], out == outputs[-1])

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.isa import Binary, Pooling, Special
-from reuse_compiler.backend.accelerator.lowering.host import HostSpec, read_host
+from reuse_compiler.backend.accelerator.lowering.host import HostSpec, operands, read_host
 from reuse_compiler.backend.accelerator.shapes import broadcast_axes, constant, padded, shape_of
 from reuse_compiler.backend.accelerator.supported import ALIASES, BINARY, FUNCTIONS, verdict
 from reuse_compiler.errors import ModelError
@@ -141,8 +141,9 @@ class LayerGraph:
 
     layers: tuple[Layer, ...]
     inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    constants: dict[str, NDArray[Any]]  # graph outputs that are constants
+    outputs: tuple[Tensor, ...]  # those that are computed
+    constants: dict[str, NDArray[Any]]  # outputs that are constants
+    output_names: tuple[str, ...]  # of all outputs, in the model's order
 
 
 def read_graph(model: ir.Model) -> LayerGraph:
@@ -158,6 +159,7 @@ def read_graph(model: ir.Model) -> LayerGraph:
         inputs=tuple(_tensor(value) for value in graph_inputs),
         outputs=tuple(_tensor(value) for value in graph_outputs if fixed[str(value.name)] is None),
         constants={name: array for name, array in fixed.items() if array is not None},
+        output_names=tuple(fixed),
     )
 
 
@@ -191,15 +193,19 @@ def _tensor(value: ir.Value) -> Tensor:
 def _layer(node: ir.Node) -> Layer:
     supported, _, _ = verdict(node)
     spec = _READERS[node.op_type](node) if supported else read_host(node)
-    data = node.inputs[:1] if is_reuse(node) or node.op_type in ALIASES else node.inputs
-    inputs = [value for value in data if value is not None and constant(value) is None]
+    if isinstance(spec, HostSpec):
+        data = operands(node)
+    else:
+        data = [
+            value
+            for value in (node.inputs[:1] if is_reuse(node) or node.op_type in ALIASES else node.inputs)
+            if value is not None
+        ]
     outputs = node.outputs[:1] if supported else [value for value in node.outputs if value.name]
     return Layer(
         name=str(node.name),
         op=node.op_type,
-        inputs=tuple(_tensor(value) for value in dict.fromkeys(inputs))
-        if isinstance(spec, HostSpec)
-        else tuple(_tensor(value) for value in inputs),
+        inputs=tuple(_tensor(value) for value in data if constant(value) is None),
         outputs=tuple(_tensor(value) for value in outputs),
         spec=spec,
     )

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from reuse_compiler.backend.accelerator.shapes import constant, shape_of
 from reuse_compiler.macs import node_macs
 
-__all__ = ["HostSpec", "read_host"]
+__all__ = ["HostSpec", "operands", "read_host"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def read_host(node: ir.Node) -> HostSpec:
 def _single(node: ir.Node) -> bytes:
     """A model of one node: run-time operands are inputs, constants initializers."""
     proto = ir.to_proto(node)
-    used = [value for value in dict.fromkeys(node.inputs) if value is not None]
+    used = operands(node)
     inputs = [value for value in used if constant(value) is None]
     fixed = [value.const_value for value in used if value.const_value is not None]
     outputs = [value for value in node.outputs if value.name]
@@ -51,6 +51,27 @@ def _single(node: ir.Node) -> bytes:
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in _opsets(node).items()]
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
     return bytes(model.SerializeToString())
+
+
+def operands(node: ir.Node) -> list[ir.Value]:
+    """The values that `node` reads, each once: its inputs, and what its subgraphs take from outside."""
+    used = dict.fromkeys(node.inputs)
+    graphs = [graph for attribute in node.attributes.values() for graph in _graphs(attribute)]
+    inside: set[ir.Value] = set()
+    for graph in graphs:
+        inside.update(graph.inputs, graph.initializers.values())
+        used.update(dict.fromkeys(graph.outputs))
+        for inner in graph:
+            inside.update(inner.outputs)
+            used.update(dict.fromkeys(inner.inputs))
+            graphs += [nested for attribute in inner.attributes.values() for nested in _graphs(attribute)]
+    return [value for value in used if value is not None and value not in inside]
+
+
+def _graphs(attribute: ir.Attr) -> list[ir.Graph]:
+    if attribute.type is ir.AttributeType.GRAPH:
+        return [attribute.as_graph()]
+    return list(attribute.as_graphs()) if attribute.type is ir.AttributeType.GRAPHS else []
 
 
 def _opsets(node: ir.Node) -> dict[str, int]:

@@ -8,6 +8,7 @@ transfer counts as so many bytes more: a larger region keeps less, and moves it 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import onnx_ir as ir
 
@@ -103,6 +104,8 @@ def _constants(graph: LayerGraph) -> ConstantImage:
                 image.add_floats(deadband_array(spec.quantizer))
         elif isinstance(spec, ElementwiseSpec) and spec.constant is not None:
             image.add(spec.constant)
+    for array in graph.constants.values():
+        image.add_bytes(array)
     return image
 
 
@@ -169,7 +172,9 @@ def _lower_frame(context: Context, graph: LayerGraph) -> int:
         context.emitter.coalesce(WEIGHTS)
         _lower_layer(context, layer)
     for tensor in graph.outputs:
-        context.store_whole(context.storages.by_tensor[tensor.name])
+        storage = context.storages.by_tensor[tensor.name]
+        if not storage.is_input:
+            context.store_whole(storage)
     return dram_bytes
 
 
@@ -194,7 +199,7 @@ def _code(context: Context, emitter: Emitter, graph: LayerGraph) -> Code:
         dram_bytes=dram_bytes,
         buffer_bytes=context.placement.buffer_bytes,
         inputs=tuple(_binding(storages, tensor) for tensor in graph.inputs),
-        outputs=tuple(_binding(storages, tensor) for tensor in graph.outputs),
+        outputs=tuple(_outputs(context, graph)),
         hosts=_hosts(graph, storages),
         sites=_sites(graph, storages) if context.reuse else (),
     )
@@ -262,6 +267,17 @@ def _binding(storages: Storages, tensor: Tensor) -> Binding:
     address = storages.by_tensor[tensor.name].dram_address
     assert address is not None
     return Binding(tensor.name, address, tensor.shape, tensor.dtype)
+
+
+def _outputs(context: Context, graph: LayerGraph) -> Iterator[Binding]:
+    """Where the model's outputs lie, in its order; one that is a constant lies among the constants."""
+    tensors = {tensor.name: tensor for tensor in graph.outputs}
+    for name in graph.output_names:
+        if name in tensors:
+            yield _binding(context.storages, tensors[name])
+        else:
+            array = graph.constants[name]
+            yield Binding(name, context.image.add_bytes(array).address, array.shape, array.dtype.name)
 
 
 def _hosts(graph: LayerGraph, storages: Storages) -> tuple[HostModel, ...]:

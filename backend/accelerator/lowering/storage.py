@@ -55,7 +55,7 @@ class Storage:
         if self.keep:
             return self.bytes * (2 + self.reads)
         load_once = self.bytes if self.is_input else 0
-        store_once = self.bytes if self.is_output or self.to_host else 0
+        store_once = self.bytes if (self.is_output or self.to_host) and not self.is_input else 0
         return max(self.bytes * (self.reads + self.writes) - load_once - store_once, 0)
 
 
@@ -103,6 +103,14 @@ def _reuses(layer: Layer) -> bool:
     return isinstance(layer.spec, ConvSpec | FcSpec) and layer.spec.quantizer is not None
 
 
+def _shares(layer: Layer, other: Layer) -> bool:
+    """Whether two reuse layers keep the same indices: they read one tensor, and deadbands lie along the same axis."""
+    if not _reuses(other) or other.inputs[0].name != layer.inputs[0].name:
+        return False
+    assert isinstance(other.spec, ConvSpec | FcSpec) and other.spec.quantizer is not None
+    return type(other.spec) is type(layer.spec) or not isinstance(other.spec.quantizer.deadband, tuple)
+
+
 def _read(storages: Storages, layer: Layer, step: int) -> None:
     for tensor in layer.inputs:
         storage = storages.by_tensor[tensor.name]
@@ -135,7 +143,7 @@ def _keep_state(storages: Storages, graph: LayerGraph, layer: Layer, step: int) 
     assert spec.quantizer is not None
     output = layer.outputs[0]
     linear = storages.add(Storage(f"linear of {layer.name}", output.bytes, step, step, keep=True))
-    sharing = [i for i, other in enumerate(graph.layers) if _reuses(other) and other.inputs[0].name == tensor.name]
+    sharing = [i for i, other in enumerate(graph.layers) if _shares(layer, other)]
     if step != sharing[0]:
         shared = storages.states[graph.layers[sharing[0]].name]
         storages.states[layer.name] = State(shared.index, linear, shared.list)
