@@ -16,9 +16,9 @@ from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.directory import FILES, replacing_directory
 from reuse_compiler.files import write_bytes
 from reuse_compiler.frontend import Model
+from reuse_compiler.model_profile import Profile
 from reuse_compiler.passes.rewrite import rewrite
 from reuse_compiler.plan import Plan
-from reuse_compiler.model_profile import Profile
 from reuse_compiler.replay import Replay, ReplayResult
 from reuse_compiler.report import Report
 from reuse_compiler.session import Session

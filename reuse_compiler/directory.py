@@ -14,8 +14,8 @@ from reuse_compiler.backend.accelerator import program_file
 from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.errors import ModelError, ReuseError
 from reuse_compiler.frontend import Model, load
-from reuse_compiler.plan import Plan
 from reuse_compiler.model_profile import Profile
+from reuse_compiler.plan import Plan
 from reuse_compiler.report import Report
 
 __all__ = ["FILES", "CompiledDirectory", "replacing_directory"]

@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 
 from reuse_compiler.errors import PlanError
 from reuse_compiler.frontend import Model
-from reuse_compiler.plan import ModelRef, Plan, QuantizerSpec, SitePlan
 from reuse_compiler.model_profile import Profile, SiteProfile
+from reuse_compiler.plan import ModelRef, Plan, QuantizerSpec, SitePlan
 from reuse_compiler.quantizers import MAX_CLUSTERS, LinearQuantizer
 from reuse_compiler.sites import find_sites
 from reuse_compiler.tensor_profile import BINS, TensorProfile

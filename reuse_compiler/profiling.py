@@ -15,9 +15,9 @@ from reuse_compiler.errors import ModelError, StreamError
 from reuse_compiler.feedback import Feedback
 from reuse_compiler.frontend import Model
 from reuse_compiler.macs import model_macs
+from reuse_compiler.model_profile import Profile, SiteProfile, StreamRef
 from reuse_compiler.onnx_session import one_line, open_session
 from reuse_compiler.plan import ModelRef
-from reuse_compiler.model_profile import Profile, SiteProfile, StreamRef
 from reuse_compiler.runtime_errors import RUNTIME_ERRORS
 from reuse_compiler.sites import Site, find_sites
 from reuse_compiler.streams import Stream

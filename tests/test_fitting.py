@@ -18,8 +18,8 @@ from reuse_compiler import frontend
 from reuse_compiler.errors import PlanError
 from reuse_compiler.fitting import Clip, fit, least_error_range
 from reuse_compiler.frontend import Model
-from reuse_compiler.plan import Plan
 from reuse_compiler.model_profile import Profile
+from reuse_compiler.plan import Plan
 from reuse_compiler.profiling import profile
 from reuse_compiler.streams import open_stream
 from reuse_compiler.tensor_fold import Scratch, TensorFold

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from reuse_compiler.errors import PlanError
-from reuse_compiler.plan import ModelRef
 from reuse_compiler.model_profile import Profile, SiteProfile, StreamRef
+from reuse_compiler.plan import ModelRef
 from reuse_compiler.tensor_profile import BINS, CODES, FINEST_LEVEL, Histogram, TensorProfile
 
 STEP = 2.0**-FINEST_LEVEL

@@ -17,10 +17,10 @@ from reuse_compiler import frontend
 from reuse_compiler.feedback import Feedback
 from reuse_compiler.fitting import fit
 from reuse_compiler.frontend import Model
+from reuse_compiler.model_profile import Profile
 from reuse_compiler.onnx_session import open_session
 from reuse_compiler.passes.rewrite import rewrite
 from reuse_compiler.plan import Plan
-from reuse_compiler.model_profile import Profile
 from reuse_compiler.profiling import profile
 from reuse_compiler.quantizers import LinearQuantizer
 from reuse_compiler.session import Session
