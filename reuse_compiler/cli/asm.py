@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reuse_compiler.cli.console import print_json, print_line
-from reuse_compiler.cli.options import Json, require_place
+from reuse_compiler.cli.options import Json, require_file_place
 from reuse_compiler.cli.program import load_program
 
 __all__ = ["asm"]
@@ -36,7 +36,7 @@ def asm(
     from reuse_compiler.errors import ProgramError
     from reuse_compiler.files import read_text
 
-    require_place(output)
+    require_file_place(output)
     source = read_text(text)
     _, loaded = load_program(data)
     try:

@@ -28,7 +28,7 @@ from reuse_compiler.cli.options import (
     parse_shapes,
     parse_sites,
     parse_state,
-    require_place,
+    require_parent,
     require_state,
     require_threads,
 )
@@ -90,7 +90,7 @@ def compile_(
 
     _require_source(context, plan, stream)
     require_threads(threads)
-    require_place(output)
+    require_parent(output)
     fed_back, overrides = parse_state(state), parse_sites(site)
     machine = load_hardware(hardware)
     chosen = None if plan is None else Plan.load(plan)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reuse_compiler.cli.console import print_json, print_line, progress_bar
-from reuse_compiler.cli.options import DEFAULT_HARDWARE, Json, Threads, require_place, require_threads
+from reuse_compiler.cli.options import DEFAULT_HARDWARE, Json, Threads, require_parent, require_threads
 from reuse_compiler.cli.recording import profile_on
 from reuse_compiler.cli.report_table import print_layers
 from reuse_compiler.cli.text import byte_size, percent
@@ -18,8 +18,8 @@ from reuse_compiler.errors import ReuseError
 
 if TYPE_CHECKING:
     from reuse_compiler.frontend import Model
+    from reuse_compiler.model_profile import Profile
     from reuse_compiler.plan import Plan
-    from reuse_compiler.profile import Profile
     from reuse_compiler.report import Report
     from reuse_compiler.streams import Stream
 
@@ -44,7 +44,7 @@ def demo(
     from reuse_compiler.streams import open_stream
 
     require_threads(threads)
-    require_place(output)
+    require_parent(output)
     _require_own(output)
     model = load(path())
     stream = open_stream(_STREAM, model.inputs)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reuse_compiler.cli.console import print_json, print_line
-from reuse_compiler.cli.options import Json, require_place
+from reuse_compiler.cli.options import Json, require_file_place
 from reuse_compiler.cli.program import load_program
 
 __all__ = ["disasm"]
@@ -27,7 +27,7 @@ def disasm(
     from reuse_compiler.backend.accelerator.assembler import disassemble
     from reuse_compiler.files import write_text
 
-    require_place(output)
+    require_file_place(output)
     path, loaded = load_program(program)
     text = disassemble(loaded)
     if output is not None:

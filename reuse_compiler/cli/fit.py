@@ -26,7 +26,7 @@ from reuse_compiler.cli.options import (
     parse_shapes,
     parse_sites,
     parse_state,
-    require_place,
+    require_file_place,
     require_threads,
 )
 from reuse_compiler.cli.recording import open_for, profile_on
@@ -34,8 +34,8 @@ from reuse_compiler.cli.text import number, percent
 
 if TYPE_CHECKING:
     from reuse_compiler.frontend import Model
+    from reuse_compiler.model_profile import Profile
     from reuse_compiler.plan import Plan, QuantizerSpec
-    from reuse_compiler.profile import Profile
 
 __all__ = ["fit", "fit_plan", "print_plan"]
 
@@ -70,12 +70,12 @@ def fit(
     may be edited.
     """
     from reuse_compiler.frontend import load
-    from reuse_compiler.profile import Profile
+    from reuse_compiler.model_profile import Profile
 
     if profile is None and stream is None:
         raise typer.BadParameter("give a profile, or a stream to profile first", param_hint="--profile or --stream")
     require_threads(threads)
-    require_place(output)
+    require_file_place(output)
     fed_back, overrides = parse_state(state), parse_sites(site)
     loaded = load(model, shapes=parse_shapes(shape))
     if profile is not None:

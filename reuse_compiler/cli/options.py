@@ -33,7 +33,8 @@ __all__ = [
     "parse_shapes",
     "parse_sites",
     "parse_state",
-    "require_place",
+    "require_file_place",
+    "require_parent",
     "require_state",
     "require_threads",
 ]
@@ -166,13 +167,20 @@ def require_threads(threads: int | None) -> int | None:
     return threads
 
 
-def require_place(path: Path | None) -> None:
+def require_parent(path: Path) -> None:
     """ReuseError, before any work is done, where the folder that `path` is to lie in does not exist."""
-    if path is None:
-        return
     folder = path.absolute().parent
     if not folder.is_dir():
         raise ReuseError(f"{path}: there is no folder {folder}: make it first")
+
+
+def require_file_place(path: Path | None) -> None:
+    """ReuseError, before any work is done, where `path`, if there is one, cannot become a file."""
+    if path is None:
+        return
+    require_parent(path)
+    if path.is_dir():
+        raise ReuseError(f"{path}: is a folder: give the name of a file")
 
 
 def require_state(given: dict[str, str], planned: dict[str, str]) -> None:

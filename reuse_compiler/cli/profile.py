@@ -20,7 +20,7 @@ from reuse_compiler.cli.options import (
     Threads,
     parse_shapes,
     parse_state,
-    require_place,
+    require_file_place,
     require_threads,
 )
 from reuse_compiler.cli.recording import open_for, profile_on
@@ -28,7 +28,7 @@ from reuse_compiler.cli.text import counted, number, percent
 
 if TYPE_CHECKING:
     from reuse_compiler.inspecting import SiteReadings
-    from reuse_compiler.profile import Profile
+    from reuse_compiler.model_profile import Profile
 
 __all__ = ["print_profile", "profile"]
 
@@ -54,7 +54,7 @@ def profile(
     from reuse_compiler.frontend import load
 
     require_threads(threads)
-    require_place(output)
+    require_file_place(output)
     fed_back = parse_state(state)
     loaded = load(model, shapes=parse_shapes(shape))
     recording = open_for(loaded, stream, preprocess, frames, fed_back)

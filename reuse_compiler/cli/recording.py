@@ -10,7 +10,7 @@ from reuse_compiler.cli.console import progress_bar
 
 if TYPE_CHECKING:
     from reuse_compiler.frontend import Model
-    from reuse_compiler.profile import Profile
+    from reuse_compiler.model_profile import Profile
     from reuse_compiler.streams import Stream
 
 __all__ = ["open_for", "profile_on"]

@@ -19,7 +19,7 @@ from reuse_compiler.cli.options import (
     StreamSource,
     Threads,
     parse_state,
-    require_place,
+    require_file_place,
     require_state,
     require_threads,
 )
@@ -110,7 +110,7 @@ def run(
     _require_executor(executor, hardware, trace)
     require_threads(threads)
     for place in (outputs, indices, trace, None if json == _STDOUT else json):
-        require_place(place)
+        require_file_place(place)
     compiled = CompiledDirectory.open(directory, model)
     require_state(parse_state(state), compiled.plan.state)
     original = compiled.original()

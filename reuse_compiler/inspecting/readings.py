@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reuse_compiler.model_profile import Profile
 from reuse_compiler.plan import Plan
-from reuse_compiler.profile import Profile
 from reuse_compiler.tensor_profile import Reading
 
 __all__ = ["PlannedSite", "SiteReadings", "at_clusters", "of_plan"]
