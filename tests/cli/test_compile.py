@@ -1,0 +1,105 @@
+"""``reusec compile``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+import pytest
+
+from reuse_compiler.plan import Plan
+from reuse_compiler.report import Report
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Invoke
+
+_ALL = ["model.reuse.onnx", "plan.json", "profile.json", "program.safetensors", "report.json"]
+
+
+@pytest.fixture
+def plan(invoke: Invoke, model: Path, stream: Path, tmp_path: Path) -> Path:
+    """A plan for the small model."""
+    path = tmp_path / "plan.json"
+    assert invoke("fit", model, "--stream", stream, "--exclude", "fc2", "-o", path).status == 0
+    return path
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_from_a_stream_everything_is_written(invoke: Invoke, model: Path, stream: Path, tmp_path: Path) -> None:
+    done = invoke("compile", model, "--stream", stream, "--clusters", 16, "-o", tmp_path / "out")
+    assert done.status == 0
+    assert _files(tmp_path / "out") == _ALL
+    assert {site.quantizer.clusters for site in Plan.load(tmp_path / "out/plan.json").sites if site.quantizer} == {16}
+    assert any(line.startswith("total") for line in done.stdout.splitlines())
+    assert "3 of 3 sites reuse" in done.stdout
+    onnx.checker.check_model(tmp_path / "out/model.reuse.onnx")
+
+
+def test_json_holds_the_report(invoke: Invoke, model: Path, stream: Path, tmp_path: Path) -> None:
+    shown = json.loads(invoke("compile", model, "--stream", stream, "-o", tmp_path / "out", "--json").stdout)
+    assert shown["files"] == _ALL
+    assert shown["report"] == json.loads((tmp_path / "out/report.json").read_text())
+    assert shown["report"]["totals"]["frames"] == 6
+
+
+def test_from_a_plan_alone_nothing_is_run(invoke: Invoke, model: Path, plan: Path, tmp_path: Path) -> None:
+    done = invoke("compile", model, "--plan", plan, "-o", tmp_path / "out")
+    assert done.status == 0
+    assert _files(tmp_path / "out") == ["model.reuse.onnx", "plan.json", "program.safetensors"]
+    assert "2 of 3 sites reuse" in done.stdout
+
+
+def test_no_run_verifies_and_writes_no_report(
+    invoke: Invoke, model: Path, plan: Path, stream: Path, tmp_path: Path
+) -> None:
+    done = invoke("compile", model, "--plan", plan, "--stream", stream, "--no-run", "-o", tmp_path / "out", "--json")
+    assert json.loads(done.stdout)["report"] is None
+    assert "report.json" not in _files(tmp_path / "out")
+
+
+def test_with_a_plan_the_stream_is_costed(
+    invoke: Invoke, model: Path, plan: Path, stream: Path, tmp_path: Path
+) -> None:
+    invoke("compile", model, "--plan", plan, "--stream", stream, "--hardware", "isca18-macro", "-o", tmp_path / "out")
+    report = Report.load(tmp_path / "out/report.json")
+    assert report.hardware.name == "isca18-macro"
+    assert {layer.name: layer.backend for layer in report.layers}["fc2"] == "dense"
+
+
+def test_a_compilation_is_replaced(invoke: Invoke, model: Path, plan: Path, stream: Path, tmp_path: Path) -> None:
+    invoke("compile", model, "--stream", stream, "-o", tmp_path / "out")
+    assert invoke("compile", model, "--plan", plan, "-o", tmp_path / "out").status == 0
+    assert "report.json" not in _files(tmp_path / "out")
+
+
+def test_a_folder_with_something_else_is_left_alone(invoke: Invoke, model: Path, plan: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.tex").write_text("years")
+    assert "thesis.tex" in invoke("compile", model, "--plan", plan, "-o", tmp_path / "out").complaint
+    assert _files(tmp_path / "out") == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--plan", "p", "--clusters", 8), ("--plan", "p", "--exclude", "a"), ("--state", "a", "--plan", "p")],
+)
+def test_options_that_do_not_go_together(
+    invoke: Invoke, model: Path, tmp_path: Path, arguments: tuple[object, ...]
+) -> None:
+    assert invoke("compile", model, "-o", tmp_path / "out", *arguments).status == 2
+
+
+def test_a_state_that_the_plan_lacks(invoke: Invoke, model: Path, plan: Path, tmp_path: Path) -> None:
+    done = invoke("compile", model, "--plan", plan, "--state", "image=score", "-o", tmp_path / "out")
+    assert "not that of the plan" in done.complaint
+
+
+def test_unknown_hardware_is_told_with_the_known(invoke: Invoke, model: Path, plan: Path, tmp_path: Path) -> None:
+    done = invoke("compile", model, "--plan", plan, "--hardware", "abacus", "-o", tmp_path / "out")
+    assert "abacus" in done.complaint and "isca18" in done.complaint
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,110 @@
+"""``reusec fit``."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reuse_compiler.cli.fit import fit as fit_command
+from reuse_compiler.fitting import fit
+from reuse_compiler.plan import Plan
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Invoke
+
+
+@pytest.fixture
+def profile(invoke: Invoke, model: Path, stream: Path, tmp_path: Path) -> Path:
+    """A profile of the small model."""
+    path = tmp_path / "profile.json"
+    assert invoke("profile", model, "--stream", stream, "-o", path).status == 0
+    return path
+
+
+def test_the_plan_is_written_and_shown(invoke: Invoke, model: Path, profile: Path, tmp_path: Path) -> None:
+    done = invoke("fit", model, "--profile", profile, "--clusters", 16, "-o", tmp_path / "plan.json")
+    assert done.status == 0
+    plan = Plan.load(tmp_path / "plan.json")
+    assert [(site.node, site.mode) for site in plan.sites] == [("conv", "reuse"), ("fc1", "reuse"), ("fc2", "reuse")]
+    assert {site.quantizer.clusters for site in plan.sites if site.quantizer} == {16}
+    assert "conv" in done.stdout and "16" in done.stdout
+
+
+def test_json_is_the_plan(invoke: Invoke, model: Path, profile: Path, tmp_path: Path) -> None:
+    done = invoke("fit", model, "--profile", profile, "-o", tmp_path / "plan.json", "--json")
+    assert json.loads(done.stdout) == json.loads((tmp_path / "plan.json").read_text())
+
+
+def test_options_reach_the_sites(invoke: Invoke, model: Path, profile: Path) -> None:
+    done = invoke(
+        "fit", model, "--profile", profile, "--site", "fc1=300", "--exclude", "fc2", "--deadband", 0.75, "--json"
+    )
+    conv, fc1, fc2 = json.loads(done.stdout)["sites"]
+    assert conv["quantizer"]["clusters"] == 32
+    assert conv["quantizer"]["deadband"] == pytest.approx(0.75 * conv["quantizer"]["step"])
+    assert fc1["quantizer"]["clusters"] == 300
+    assert (fc2["mode"], fc2["quantizer"]) == ("dense", None)
+
+
+def test_clip_narrows_a_range_or_keeps_it(invoke: Invoke, model: Path, profile: Path) -> None:
+    def steps(clip: str) -> list[float]:
+        done = invoke("fit", model, "--profile", profile, "--clusters", 4, "--clip", clip, "--json")
+        return [site["quantizer"]["step"] for site in json.loads(done.stdout)["sites"]]
+
+    assert all(mse <= minmax for mse, minmax in zip(steps("mse"), steps("minmax"), strict=True))
+    assert steps("mse") != steps("minmax")
+
+
+def test_without_a_profile_the_stream_is_profiled(invoke: Invoke, model: Path, stream: Path, profile: Path) -> None:
+    direct = invoke("fit", model, "--stream", stream, "--json")
+    assert json.loads(direct.stdout) == json.loads(invoke("fit", model, "--profile", profile, "--json").stdout)
+
+
+def test_a_stream_beside_a_profile_is_said_to_be_unread(invoke: Invoke, model: Path, profile: Path) -> None:
+    done = invoke("fit", model, "--profile", profile, "--stream", "nothing", "--json")
+    assert done.status == 0
+    assert "nothing is not read" in done.stderr
+
+
+def test_defaults_are_those_of_the_library() -> None:
+    command, library = inspect.signature(fit_command).parameters, inspect.signature(fit).parameters
+    for name in ("clusters", "clip", "deadband"):
+        assert command[name].default == library[name].default, name
+
+
+@pytest.mark.parametrize("clusters", [-1, 0, 1, 65_536])
+def test_clusters_out_of_range(invoke: Invoke, model: Path, profile: Path, tmp_path: Path, clusters: int) -> None:
+    plan = tmp_path / "plan.json"
+    given = ("fit", model, "--profile", profile, "-o", plan)
+    assert "2 to 65,535" in invoke(*given, "--clusters", clusters).complaint
+    assert "2 to 65,535" in invoke(*given, "--site", f"fc1={clusters}").complaint
+    assert not plan.exists()
+
+
+@pytest.mark.parametrize("arguments", [("--site", "fc1"), ("--site", "fc1=x"), ("--clusters", "many"), ("--clip", "x")])
+def test_what_cannot_be_parsed_is_a_usage_error(
+    invoke: Invoke, model: Path, profile: Path, arguments: tuple[str, str]
+) -> None:
+    done = invoke("fit", model, "--profile", profile, *arguments)
+    assert done.status == 2
+    assert arguments[0] in done.stderr
+
+
+def test_a_site_that_is_none(invoke: Invoke, model: Path, profile: Path) -> None:
+    assert "relu9" in invoke("fit", model, "--profile", profile, "--exclude", "relu9").complaint
+
+
+def test_neither_profile_nor_stream_is_a_usage_error(invoke: Invoke, model: Path) -> None:
+    assert invoke("fit", model).status == 2
+
+
+def test_a_plan_is_no_profile(invoke: Invoke, model: Path, profile: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    invoke("fit", model, "--profile", profile, "-o", plan)
+    before = plan.read_bytes()
+    assert "not a profile" in invoke("fit", model, "--profile", plan, "-o", plan).complaint
+    assert plan.read_bytes() == before
