@@ -7,7 +7,7 @@ must follow from them.
 
 A deviation is a share of the scale of its tensor: the largest magnitude in this frame plus 4 % of the largest since the
 sequence began, because a linear output that is corrected frame by frame in float32 holds no more than that. At most
-1e-4 is allowed.
+1e-4 is allowed. The replay computes in float32, within 1e-6 of float64 on the models that it was tried on.
 """
 
 from __future__ import annotations
