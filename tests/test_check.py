@@ -52,11 +52,14 @@ def test_every_node_gets_a_verdict(tmp_path: Path) -> None:
 
 
 def test_a_layer_that_breaks_a_rule_of_reuse_alone_is_dense(tmp_path: Path) -> None:
-    body = "y = Gemm(x, w, c)"
-    found = verdicts(tmp_path, "float[2,4] x", body, {"w": ONES, "c": np.ones((2, 1), np.float32)})
-    assert found["y"] == NodeVerdict(
-        "y", "Gemm", "dense", "the bias is the same for every row of the output", "the bias has shape [2, 1]"
-    )
+    found = verdicts(tmp_path, "float[4] x", "y = MatMul(x, w)", {"w": ONES})
+    assert found["y"] == NodeVerdict("y", "MatMul", "dense", "the input has two dimensions or more", "it has shape [4]")
+
+
+def test_a_layer_that_breaks_a_rule_of_the_accelerator_too_is_on_the_host(tmp_path: Path) -> None:
+    found = verdicts(tmp_path, "float[2,4] x", "y = Gemm<transA=1>(x, w)", {"w": ONES[:2]})
+    assert found["y"].verdict == "host"
+    assert found["y"].measured == "transA is 1"
 
 
 def test_an_operator_of_another_domain_that_onnxruntime_has_is_on_the_host(tmp_path: Path) -> None:
