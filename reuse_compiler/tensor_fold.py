@@ -185,8 +185,8 @@ class TensorFold:
         return TensorProfile(
             shape=self._shape,
             frames=self._frames,
-            minimum=self._minimum,
-            maximum=self._maximum,
+            minimum=self._minimum + 0.0,  # no -0.0, which the order of frames would decide
+            maximum=self._maximum + 0.0,
             zeros=self._exact_zeros,
             histogram=self._histogram(),
             classes=self._class_sizes,

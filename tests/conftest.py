@@ -9,7 +9,12 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
+
+# The same cases in every run, and no time limit on one: a busy machine fails nothing.
+settings.register_profile("project", deadline=None, derandomize=True)
+settings.load_profile("project")
 
 Arrays = dict[str, NDArray[Any]]
 

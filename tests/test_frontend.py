@@ -10,10 +10,11 @@ import onnx
 import onnx.backend.test
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper, parser
+from onnx import helper, numpy_helper, parser
 
 from reuse_compiler.errors import ModelError
 from reuse_compiler.frontend import OPSET, Model, TensorSpec, load
+from reuse_compiler.models.seeded_weights import with_seeded_weights
 from reuse_compiler.sites import find_sites
 
 Array = NDArray[Any]
@@ -61,34 +62,6 @@ def operators(model: Model) -> list[str]:
     return [node.op_type for node in model.ir.graph]
 
 
-def with_random_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """`proto` with its ConstantOfShape weights replaced by random ones that keep the variance of activations."""
-    generator = np.random.default_rng(0)
-    shapes = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
-    norms = {
-        name: n
-        for node in proto.graph.node
-        if node.op_type == "BatchNormalization"
-        for n, name in enumerate(node.input)
-    }
-    nodes = list(proto.graph.node)
-    del proto.graph.node[:]
-    for node in nodes:
-        if node.op_type != "ConstantOfShape" or node.input[0] not in shapes:
-            proto.graph.node.append(node)
-            continue
-        shape, name = shapes[node.input[0]], node.output[0]
-        if len(shape) > 1:
-            values = generator.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
-        elif norms.get(name) in (1, 4):
-            values = generator.uniform(0.5, 1.5, shape)
-        else:
-            values = generator.standard_normal(shape) * 0.1
-        proto.graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
-        proto.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape.tolist()))
-    return proto
-
-
 @pytest.mark.parametrize("name", SITES)
 def test_the_light_models_load(name: str) -> None:
     path = LIGHT / f"light_{name}.onnx"
@@ -104,7 +77,7 @@ def test_the_light_models_load(name: str) -> None:
 def test_the_light_models_compute_what_they_did(
     name: str, tmp_path: Path, evaluate: Evaluate, random_feeds: RandomFeeds
 ) -> None:
-    proto = with_random_weights(onnx.load(LIGHT / f"light_{name}.onnx"))
+    proto = with_seeded_weights(onnx.load(LIGHT / f"light_{name}.onnx"))
     model = load(stored(proto, tmp_path))
     assert "BatchNormalization" not in operators(model)
     feeds = random_feeds(proto, 1)
