@@ -75,9 +75,10 @@ def split_axis(geometry: ConvGeometry, axis: int, step: int, out_size: int | Non
     starts[0] = 0
     tiles = []
     for (start, count), here, following in zip(parts, starts[:-1], starts[1:], strict=True):
-        natural = min((start + count - 1) * stride + reach - pad, size)
-        end = max(natural, following)
-        tiles.append(AxisTile(start, count, here, end - here, max(pad - start * stride, 0), following - here))
+        read = (count - 1) * stride + reach
+        end = max(min(start * stride + read - pad, size), following)
+        zeros = min(max(pad - start * stride, 0), read)
+        tiles.append(AxisTile(start, count, here, end - here, zeros, following - here))
     return tiles
 
 
