@@ -59,16 +59,14 @@ def print_line(text: str = "") -> None:
 
 def print_styled(text: str, style: str) -> None:
     """Print a line of text, in a style where stdout is a terminal."""
-    from rich.console import Console
     from rich.text import Text
 
-    Console(file=sys.stdout, highlight=False).print(Text(printable(text), style), soft_wrap=True)
+    _write(Text(printable(text), style), _PIPE_WIDTH)
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], total: Sequence[Cell] | None = None) -> None:
     """Print a table, `total` as its last row below a line; as wide as the terminal at most, in a pipe as wide as it is."""
     from rich.box import Box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -102,7 +100,17 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], total
     if total is not None:
         table.add_row(*(_text(total[i], columns[i], size) for i, size in zip(kept, widths, strict=True)), style="bold")
     needed = sum(widths) + _GAP * (len(widths) - 1)
-    Console(file=sys.stdout, width=max(width, needed), highlight=False, emoji=False, markup=False).print(table)
+    _write(table, max(width, needed))
+
+
+def _write(renderable: Any, width: int) -> None:
+    """Write to stdout itself: rich would take a broken pipe for itself and exit."""
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)
+    with console.capture() as capture:
+        console.print(renderable)
+    sys.stdout.write(capture.get())
 
 
 def _width() -> int:

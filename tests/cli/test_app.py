@@ -1,0 +1,114 @@
+"""The command line as a process: help, exit status, pipes, interrupts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reuse_compiler import __version__
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Invoke
+
+_COMMANDS = (
+    "check", "profile", "fit", "compile", "inspect", "disasm", "asm", "run", "hardware", "models", "demo",
+)  # fmt: skip
+_REUSEC = (sys.executable, "-c", "from reuse_compiler.cli import main; main()")
+
+
+def test_help_names_every_command(invoke: Invoke) -> None:
+    shown = invoke("--help").stdout
+    listed = [line.split()[0] for line in shown.partition("Commands:")[2].splitlines() if line.strip()]
+    assert listed == list(_COMMANDS)
+    assert "..." not in shown.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_every_command_has_help_and_json(invoke: Invoke, command: str) -> None:
+    shown = invoke(command, "--help").stdout
+    assert "--json" in shown
+    assert "--budget" not in shown
+
+
+def test_version(invoke: Invoke) -> None:
+    assert invoke("--version").stdout == f"reusec {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [("chekc",), ("check",), ("check", "a", "b"), ("check", "a", "--nothing")])
+def test_unparsable_usage_has_status_2(invoke: Invoke, arguments: tuple[str, ...]) -> None:
+    done = invoke(*arguments)
+    assert (done.status, done.stdout) == (2, "")
+    assert "Usage: " in done.stderr
+
+
+def test_starting_imports_nothing_heavy() -> None:
+    script = (
+        "import sys\n"
+        "import reuse_compiler.cli.app\n"
+        "print([name for name in ('numpy', 'onnx', 'onnx_ir', 'onnxruntime', 'pydantic', 'sklearn')"
+        " if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_an_error_is_one_line_and_status_1(tmp_path: Path) -> None:
+    done = subprocess.run([*_REUSEC, "check", tmp_path / "none.onnx"], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"reusec: {tmp_path / 'none.onnx'}: no such file\n"
+
+
+def test_a_name_with_a_line_break_stays_one_line(invoke: Invoke, tmp_path: Path) -> None:
+    assert "a b.onnx" in invoke("check", tmp_path / "a\nb.onnx").complaint
+
+
+def test_a_place_without_permission_is_one_line(
+    invoke: Invoke, model: Path, stream: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", "/locked/profile.json")
+
+    monkeypatch.setattr("reuse_compiler.cli.profile.profile_on", refuse)
+    assert "/locked/profile.json: Permission denied" in invoke("profile", model, "--stream", stream).complaint
+
+
+def test_a_broken_pipe_is_quiet() -> None:
+    done = subprocess.run(
+        ["bash", "-c", '"$@" | { exec 0<&-; sleep 0.1; }; exit "${PIPESTATUS[0]}"', "-", *_REUSEC, "hardware"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_an_interrupt_is_quiet_and_leaves_nothing(compilation: Path, tmp_path: Path) -> None:
+    stream = tmp_path / "endless.py"
+    stream.write_text(
+        "import itertools, pathlib, numpy as np\n"
+        "def frames():\n"
+        "    for number in itertools.count():\n"
+        f"        pathlib.Path({str(tmp_path / 'begun')!r}).touch()\n"
+        "        yield {'image': np.full((1, 2, 6, 6), number % 3, np.float32)}\n"
+    )
+    (tmp_path / "out").mkdir()
+    arguments = ("compile", compilation / "small.onnx", "--plan", compilation / "compiled/plan.json")
+    process = subprocess.Popen(
+        [*_REUSEC, *arguments, "--stream", f"{stream}:frames", "-o", tmp_path / "out/compiled"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "begun").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (130, b"", b"")
+    assert list((tmp_path / "out").iterdir()) == []

@@ -1,0 +1,286 @@
+"""Bad input: one line on stderr, exit status 1, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Invoke, Save
+
+Break = Callable[[Path], str]
+Images = NDArray[np.float32]
+
+_CONSUMERS = ("check", "profile", "fit", "compile")
+
+
+@pytest.fixture
+def attempt(invoke: Invoke, tmp_path: Path) -> Callable[..., str]:
+    """The complaint of a command that writes to a place where an older result lies, which must survive."""
+
+    def run(command: str, *arguments: object) -> str:
+        older = tmp_path / "older"
+        older.mkdir(exist_ok=True)
+        if command == "compile":
+            place = older / "compiled"
+            place.mkdir(exist_ok=True)
+            kept = place / "plan.json"
+        else:
+            place = kept = older / "result.json"
+        kept.write_text("older")
+        output = () if command == "check" else ("-o", place)
+        complaint = invoke(command, *arguments, *output).complaint
+        assert kept.read_text() == "older"
+        assert len([path for path in older.rglob("*") if path.is_file()]) == 1
+        fresh = tmp_path / "fresh"
+        assert invoke(command, *arguments, *(("-o", fresh) if output else ())).complaint == complaint
+        assert not fresh.exists()
+        kept.unlink()
+        return complaint
+
+    return run
+
+
+# ------------------------------------------------------------------------------------------------------------- models
+
+
+def _not_onnx(path: Path) -> str:
+    path.write_text("I am a text.")
+    return "not an ONNX"
+
+
+def _truncated(path: Path) -> str:
+    path.write_bytes(path.read_bytes()[:-200])
+    return "truncated"
+
+
+def _empty(path: Path) -> str:
+    path.write_bytes(b"")
+    return "empty"
+
+
+def _missing(path: Path) -> str:
+    path.unlink()
+    return "no such file"
+
+
+def _save_external(path: Path) -> Path:
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    return path.with_name("weights.bin")
+
+
+def _external_data_missing(path: Path) -> str:
+    _save_external(path).unlink()
+    return "weights.bin: no such file"
+
+
+def _external_data_truncated(path: Path) -> str:
+    data = _save_external(path)
+    data.write_bytes(data.read_bytes()[:100])
+    return "too short"
+
+
+def _external_data_outside(path: Path) -> str:
+    data = _save_external(path)
+    outside = path.parent.parent / "outside.bin"
+    data.rename(outside)
+    model = onnx.load(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = "../outside.bin"
+    path.write_bytes(model.SerializeToString())
+    return "outside the model's folder"
+
+
+@pytest.mark.parametrize("command", _CONSUMERS)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _not_onnx,
+        _truncated,
+        _empty,
+        _missing,
+        _external_data_missing,
+        _external_data_truncated,
+        _external_data_outside,
+    ],
+)
+def test_a_model_that_cannot_be_read(
+    attempt: Callable[..., str], model: Path, stream: Path, command: str, damage: Break
+) -> None:
+    expected = damage(model)
+    source = () if command == "check" else ("--stream", stream)
+    complaint = attempt(command, model, *source)
+    assert expected in complaint
+    assert str(model) in complaint
+
+
+def test_a_reuse_model_is_not_compiled_again(attempt: Callable[..., str], compilation: Path) -> None:
+    again = attempt("compile", compilation / "compiled/model.reuse.onnx", "--stream", compilation / "stream.npz")
+    assert "reuse model already" in again
+
+
+# ------------------------------------------------------------------------------------------------------------ streams
+
+
+def _other_name(images: Images) -> dict[str, NDArray[Any]]:
+    return {"picture": images}
+
+
+def _two_names(images: Images) -> dict[str, NDArray[Any]]:
+    return {"image": images, "other": images}
+
+
+def _other_shape(images: Images) -> dict[str, NDArray[Any]]:
+    return {"image": images[:, :, :5]}
+
+
+def _other_type(images: Images) -> dict[str, NDArray[Any]]:
+    return {"image": images.astype(np.int32)}
+
+
+def _no_frames(images: Images) -> dict[str, NDArray[Any]]:
+    return {"image": images[:0]}
+
+
+def _with(value: float) -> Callable[[Images], dict[str, NDArray[Any]]]:
+    def change(images: Images) -> dict[str, NDArray[Any]]:
+        images[4, 1, 2, 3] = value
+        return {"image": images}
+
+    return change
+
+
+@pytest.mark.parametrize("command", ["profile", "fit", "compile"])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (_other_name, "image"),
+        (_two_names, "other"),
+        (_other_shape, "[2, 5, 6]"),
+        (_other_type, "int32"),
+        (_no_frames, "empty"),
+        (_with(np.nan), "frame 4: input image is nan"),
+        (_with(np.inf), "frame 4: input image is inf"),
+    ],
+)
+def test_a_stream_that_does_not_fit(
+    attempt: Callable[..., str],
+    model: Path,
+    save: Save,
+    images: Images,
+    command: str,
+    change: Callable[[Images], dict[str, NDArray[Any]]],
+    expected: str,
+) -> None:
+    stream = save(**change(images))
+    complaint = attempt(command, model, "--stream", stream)
+    assert expected in complaint
+    assert str(stream) in complaint
+
+
+@pytest.mark.parametrize("command", ["profile", "fit", "compile"])
+def test_a_stream_that_is_not_there(attempt: Callable[..., str], model: Path, tmp_path: Path, command: str) -> None:
+    assert "no such file" in attempt(command, model, "--stream", tmp_path / "none.npz")
+    assert "no.such.module" in attempt(command, model, "--stream", "no.such.module:frames")
+
+
+@pytest.mark.parametrize("state", ["image=nothing", "nothing=score", "image=score"])
+def test_a_state_that_the_model_does_not_have(
+    attempt: Callable[..., str], model: Path, stream: Path, state: str
+) -> None:
+    assert f"state {state}" in attempt("profile", model, "--stream", stream, "--state", state)
+
+
+@pytest.mark.parametrize("text", ["[picture", "[picture]\nsize = 3", "[sound]\nrate = 1"])
+def test_a_preprocess_file_that_does_not_fit(
+    attempt: Callable[..., str], model: Path, stream: Path, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "p.toml").write_text(text)
+    assert "p.toml" in attempt("profile", model, "--stream", stream, "--preprocess", tmp_path / "p.toml")
+
+
+# -------------------------------------------------------------------------------------------------- profiles and plans
+
+
+@pytest.fixture
+def plan(invoke: Invoke, model: Path, stream: Path, tmp_path: Path) -> Path:
+    """A plan for the small model."""
+    path = tmp_path / "plan.json"
+    assert invoke("fit", model, "--stream", stream, "-o", path).status == 0
+    return path
+
+
+@pytest.fixture
+def other(model: Path, tmp_path: Path) -> Path:
+    """The small model with another weight."""
+    changed = onnx.load(model)
+    changed.graph.initializer[1].raw_data = np.ones(3, np.float32).tobytes()
+    path = tmp_path / "other.onnx"
+    onnx.save(changed, path)
+    return path
+
+
+def test_a_plan_for_another_model_names_both_hashes(attempt: Callable[..., str], plan: Path, other: Path) -> None:
+    complaint = attempt("compile", other, "--plan", plan)
+    assert json.loads(plan.read_text())["model"]["sha256"] in complaint
+    assert str(other) in complaint
+
+
+def test_a_profile_of_another_model_names_both_hashes(
+    invoke: Invoke, attempt: Callable[..., str], model: Path, other: Path, stream: Path, tmp_path: Path
+) -> None:
+    invoke("profile", model, "--stream", stream, "-o", tmp_path / "profile.json")
+    complaint = attempt("fit", other, "--profile", tmp_path / "profile.json")
+    assert json.loads((tmp_path / "profile.json").read_text())["model"]["sha256"] in complaint
+
+
+@pytest.mark.parametrize("command", ["fit", "compile"])
+def test_a_constant_layer(attempt: Callable[..., str], model: Path, save: Save, images: Images, command: str) -> None:
+    stream = save(image=np.ones_like(images) * np.float32(0.5))
+    complaint = attempt(command, model, "--stream", stream)
+    assert "conv" in complaint and "0.5 throughout" in complaint
+
+
+@pytest.mark.parametrize("clusters", [1, 65_536])
+@pytest.mark.parametrize("command", ["fit", "compile"])
+def test_clusters_out_of_range(
+    attempt: Callable[..., str], model: Path, stream: Path, command: str, clusters: int
+) -> None:
+    assert "2 to 65,535" in attempt(command, model, "--stream", stream, "--clusters", clusters)
+
+
+@pytest.mark.parametrize("clusters", [2, 65_535])
+def test_clusters_at_the_ends_of_the_range(
+    invoke: Invoke, model: Path, stream: Path, tmp_path: Path, clusters: int
+) -> None:
+    assert invoke("compile", model, "--stream", stream, "--clusters", clusters, "-o", tmp_path / "out").status == 0
+
+
+def _edited(plan: Path, key: str, value: object) -> None:
+    content = json.loads(plan.read_text())
+    content["sites"][1]["quantizer"][key] = value
+    plan.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(("key", "value"), [("clusters", 1), ("clusters", 65_536), ("step", 0.0), ("zero", 99)])
+def test_an_edited_plan_out_of_range_names_the_site(
+    attempt: Callable[..., str], model: Path, plan: Path, key: str, value: object
+) -> None:
+    _edited(plan, key, value)
+    complaint = attempt("compile", model, "--plan", plan)
+    assert "fc1" in complaint and key in complaint
+
+
+def test_a_plan_that_is_none(attempt: Callable[..., str], model: Path, plan: Path, tmp_path: Path) -> None:
+    plan.write_text(plan.read_text()[:-40])
+    assert f"{plan}: not a plan" in attempt("compile", model, "--plan", plan)
+    assert "no such file" in attempt("compile", model, "--plan", tmp_path / "none.json")

@@ -1,0 +1,28 @@
+"""Rows of a reuse model."""
+
+from __future__ import annotations
+
+from reuse_compiler.frontend import Model
+from reuse_compiler.inspecting import node_rows
+from reuse_compiler.passes.rewrite import rewrite
+from reuse_compiler.plan import Plan
+
+
+def test_a_row_says_what_the_node_was_and_keeps(model: Model, plan: Plan, quoted: str) -> None:
+    rows = {row.node: row for row in node_rows(rewrite(model, plan), {"fc": "MatMul"})}
+    first = rows[quoted]
+    assert (first.before, first.after, first.shape) == ("Conv + Clip(0, 6)", "ReuseConv", (1, 2, 4, 4))
+    assert (first.clusters, first.step, first.zero, first.deadband) == (300, 0.25, 7, (0.125, 0.5))
+    assert (first.index_bytes, first.linear_bytes) == (2 * 4 * 4 * 2, 3 * 4 * 4 * 4)
+    assert (rows["fc"].before, rows["fc"].index_bytes, rows["fc"].linear_bytes) == ("MatMul", 48, 20)
+    assert rows["fc"].state_bytes == 68
+    assert (rows["sum"].before, rows["sum"].after, rows["sum"].clusters, rows["sum"].state_bytes) == (
+        "Add",
+        "Add",
+        None,
+        0,
+    )
+
+
+def test_without_a_plan_the_row_says_what_it_may_have_been(model: Model, plan: Plan) -> None:
+    assert {row.node: row.before for row in node_rows(rewrite(model, plan))}["fc"] == "Gemm or MatMul"
