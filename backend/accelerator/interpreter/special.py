@@ -146,7 +146,7 @@ def _windows(pool: Pool, x: Array, y: Array, extents: tuple[int, ...], outputs: 
             outputs, strides, kernel, dilations, pads, extents, strict=True
         )
     ]
-    outside = np.float32(-np.inf if pool.pooling is Pooling.MAX else 0)
+    outside = np.finfo(np.float32).min if pool.pooling is Pooling.MAX else np.float32(0)
     padded = np.full((pool.channels, *reach), outside, np.float32)
     inside = padded[(slice(None), *(slice(pad, pad + size) for pad, size in zip(pads, extents, strict=True)))]
     slices = [
