@@ -67,12 +67,13 @@ def _row(layer: LayerReport, frames: int, cycles: Scale, energy: Scale) -> tuple
         times(layer.cycles.baseline / layer.cycles.reuse) if layer.cycles.reuse else "",
         energy.show(layer.energy_pj.baseline / frames),
         energy.show(layer.energy_pj.reuse / frames),
-        percent(_saving(layer.energy_pj)),
+        percent(_saving(layer.energy_pj, energy.smallest * frames)),
     )
 
 
-def _saving(energy: Pair) -> float | None:
-    return 1 - energy.reuse / energy.baseline if energy.baseline else None
+def _saving(energy: Pair, smallest: float) -> float | None:
+    """The share saved; None of what is too little to be shown."""
+    return 1 - energy.reuse / energy.baseline if energy.baseline >= smallest else None
 
 
 def print_summary(report: Report) -> None:

@@ -79,6 +79,11 @@ class Scale:
     factor: float
     digits: int
 
+    @property
+    def smallest(self) -> float:
+        """The least value that is not shown as 0, in the plain unit."""
+        return float(self.factor * 0.5 * 10.0**-self.digits)
+
     def show(self, value: float) -> str:
         """`value`, given in the plain unit."""
         return f"{value / self.factor:,.{self.digits}f}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 import pytest
 
-from reuse_compiler.cli.console import Column, print_table, progress_bar
+from reuse_compiler.cli.console import Column, print_json, print_table, progress_bar
 
 _LONG = "backbone/stage3/block12/depthwise/conv"
 _COLUMNS = (Column("layer", "name"), Column("note", "text", spare=1), Column("cycles\na frame"), Column("%"))
@@ -67,3 +70,9 @@ def test_there_is_no_progress_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> N
     with progress_bar() as progress:
         assert progress is None
     assert capsys.readouterr().err == ""
+
+
+def test_json_has_no_number_that_json_lacks(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": [math.inf, 1.5, (math.nan,)], "b": -math.inf, "c": "é"})
+    shown = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert shown == {"a": [None, 1.5, [None]], "b": None, "c": "é"}

@@ -52,6 +52,8 @@ def test_numbers() -> None:
 def test_a_scale_keeps_five_digits_of_the_largest(largest: float, unit: str, shown: str) -> None:
     chosen = scale(largest, (("pJ", 1), ("nJ", 1e3), ("uJ", 1e6)), 1e4)
     assert (chosen.unit, chosen.show(largest)) == (unit, shown)
+    assert float(chosen.show(chosen.smallest * 1.01)) > 0
+    assert float(chosen.show(chosen.smallest * 0.99)) == 0
 
 
 def test_a_scale_stays_in_its_last_unit() -> None:
