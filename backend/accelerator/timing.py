@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +66,14 @@ class Schedule:
 
 
 def _ceil(count: int, per_cycle: float) -> int:
-    """count / per_cycle rounded up, exact for rates with few decimals (51.2)."""
-    rate = Fraction(per_cycle).limit_denominator(10_000)
+    """count / per_cycle rounded up, the rate taken as the decimal that it is written as (51.2)."""
+    rate = _rate(per_cycle)
     return -(-count * rate.denominator // rate.numerator)
+
+
+@lru_cache
+def _rate(per_cycle: float) -> Fraction:
+    return Fraction(repr(per_cycle))
 
 
 def _transfer(size: int, hardware: Hardware) -> int:

@@ -46,7 +46,8 @@ class TraceReader:
         try:
             with safe_open(path, "numpy") as file:
                 metadata = file.metadata() or {}
-                shape = file.get_slice(_ROWS).get_shape()
+                rows = file.get_slice(_ROWS)
+                kind, shape = rows.get_dtype(), rows.get_shape()
         except FileNotFoundError as error:
             raise ProgramError(f"{path}: no such file") from error
         except (SafetensorError, OSError) as error:
@@ -56,9 +57,14 @@ class TraceReader:
             raise ProgramError(f"{path}: trace format {version}, this version reads {FORMAT_VERSION}: run it again")
         if metadata.get("program") != program:
             raise ProgramError(f"{path}: it is of program {metadata.get('program')}, not of {program}: run it again")
-        if shape[1] != columns:
-            raise ProgramError(f"{path}: it has {shape[1]} columns, the program writes {columns}: run it again")
-        return cls(Path(path), shape[0], shape[1], int(metadata["sequences"]))
+        if kind != "I64" or len(shape) != 2 or shape[1] != columns:
+            raise ProgramError(
+                f"{path}: it is {kind} {shape}, the program writes I64 [frames, {columns}]: run it again"
+            )
+        sequences = metadata.get("sequences", "none")
+        if not sequences.isdecimal() or not min(shape[0], 1) <= int(sequences) <= shape[0]:
+            raise ProgramError(f"{path}: {sequences} sequences in {shape[0]} frames: it is damaged, run it again")
+        return cls(Path(path), shape[0], shape[1], int(sequences))
 
     def blocks(self) -> Iterator[NDArray[np.int64]]:
         """The rows, int64 [at most 256, columns] at a time."""
@@ -80,7 +86,7 @@ class TraceWriter(AbstractContextManager["TraceWriter"]):
     def __enter__(self) -> Self:
         self._target = replacing(self._path)
         self._temporary = self._target.__enter__()
-        self._rows = self._temporary.with_suffix(".rows")
+        self._rows = self._temporary.with_name(f"{self._temporary.name}.rows")
         self._file: IO[bytes] = self._rows.open("wb")
         return self
 

@@ -31,8 +31,8 @@ class Constant(_Strict, Generic[Value]):
     source: str
 
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 
 
@@ -178,18 +178,24 @@ def builtin_names() -> list[str]:
     return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
-@cache
-def load_hardware(name: str) -> Hardware:
+def load_hardware(name: str | Path) -> Hardware:
     """The hardware of a built-in name, or of a TOML file.
 
-    Raises HardwareError naming the constant that is missing or out of range.
+    Raises HardwareError naming the constant that is missing or out of range, ReuseError where the file cannot be read.
     """
     if name in builtin_names():
-        text = (resources.files(__package__) / f"{name}.toml").read_text()
-    elif Path(name).suffix == ".toml":
-        text = read_text(name)
-    else:
-        raise HardwareError(f"hardware {name}: built in are {', '.join(builtin_names())}; or give a .toml file")
+        return _builtin(str(name))
+    if Path(name).suffix == ".toml":
+        return _parse(str(name), read_text(name))
+    raise HardwareError(f"hardware {name}: built in are {', '.join(builtin_names())}; or give a .toml file")
+
+
+@cache
+def _builtin(name: str) -> Hardware:
+    return _parse(name, (resources.files(__package__) / f"{name}.toml").read_text())
+
+
+def _parse(name: str, text: str) -> Hardware:
     try:
         return Hardware.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

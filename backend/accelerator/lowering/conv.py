@@ -20,6 +20,7 @@ from reuse_compiler.backend.accelerator.lowering.work import (
     box_bytes,
     pipeline,
 )
+from reuse_compiler.errors import HardwareError
 from reuse_compiler.operators import Activation
 
 __all__ = ["lower_conv", "smallest_weight_tile"]
@@ -74,6 +75,12 @@ def lower_conv(context: Context, layer: Layer, spec: ConvSpec) -> None:
         channels_outermost=streamed,
     )
     if tiles is None:
+        smallest = min(context.tiling.lanes, geometry.outputs_per_group) * geometry.out_shape[2]
+        if smallest > context.tiling.accumulators:
+            raise HardwareError(
+                f"layer {layer.name}: its smallest tile has {smallest:,} outputs, hardware {context.tiling.hardware} has"
+                f" {context.tiling.accumulators:,} accumulators: use hardware with more"
+            )
         raise StagingTooSmallError(layer.name)
     pipeline(context.emitter, [_tile(context, layer, spec, state, tile, i, tiles) for i, tile in enumerate(tiles)])
 

@@ -60,8 +60,14 @@ _TRANSFER_BYTES = 2560  # what DRAM moves in the 50 cycles of its latency
 def lower(model: ir.Model, tiling: Tiling, model_sha256: str) -> Program:
     """Lower a reuse model (or a model without reuse) for hardware of the sizes in `tiling`.
 
-    Raises ModelError where a shape is not known, and HardwareError where a memory is too small for the smallest tile.
+    Raises ModelError where a shape is not known, and HardwareError where a memory or the accumulators are too small for
+    the smallest tile.
     """
+    if tiling.accumulators < tiling.lanes:
+        raise HardwareError(
+            f"hardware {tiling.hardware}: {tiling.accumulators:,} accumulators for {tiling.lanes:,} lanes: give every lane"
+            " one"
+        )
     graph = read_graph(model)
     image = _constants(graph)
     reuse = _best_code(graph, tiling, image, reuse=True)
