@@ -121,6 +121,7 @@ class LinearQuantizer:
         np.rint(k, out=k)
         k += np.float32(self.zero)
         np.clip(k, np.float32(0), np.float32(self.clusters - 1), out=k)
-        if k.size and np.isnan(k.min()):
+        flat = k.reshape(-1)
+        if np.isnan(np.dot(flat, flat)):  # k is finite, so only a NaN makes one
             np.nan_to_num(k, copy=False, nan=float(self.zero))
         return k.astype(self.index_dtype)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +33,28 @@ __all__ = ["Classes", "Operation", "operations"]
 class Classes:
     """Inputs of a tile grouped by fan-out.
 
-    `fan_out` int64 [classes]: outputs that a changed input of the class corrects, in multiply-accumulates;
-    `sizes` int64 [classes]: inputs in the class; `of_position` intp [positions]: class of each spatial position.
+    `fan_out` int64 [classes]: multiply-accumulates that a changed input of the class takes part in; `sizes` int64
+    [classes]: inputs in the class. A class is a product of taps along the axes: `of_axis` has per axis a float32
+    one-hot matrix [distinct taps, extent], and `of_product` intp [product of distinct taps] the class of each
+    combination.
     """
 
     fan_out: NDArray[np.int64]
     sizes: NDArray[np.int64]
-    of_position: NDArray[np.intp]
+    of_axis: tuple[NDArray[np.float32], ...]
+    of_product: NDArray[np.intp]
+
+    def count(self, positions: NDArray[Any]) -> NDArray[np.float64]:
+        """Sums over each class of a whole number per spatial position, unsigned [extents of 3 axes]: exact."""
+        first, second, third = self.of_axis
+        small = positions.dtype == np.uint8 and positions.size < _SMALL
+        exact: NDArray[Any] = positions.astype(np.float32 if small else np.float64)
+        along = (first @ exact.reshape(exact.shape[0], -1)).reshape(-1, *exact.shape[1:])
+        products = np.matmul(second, along if third.size == 1 else np.matmul(along, third.T))
+        return np.bincount(self.of_product, products.reshape(-1), self.fan_out.size).astype(np.float64)
+
+
+_SMALL = 1 << 16  # fewer uint8 sum to less than 2**24, which float32 holds exactly
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,15 +134,21 @@ def _geometry(tile: DenseConv | DeltaConv, conv: ConfigureConv) -> ConvGeometry:
 
 @lru_cache(maxsize=4096)
 def _classes(geometry: ConvGeometry) -> Classes:
-    taps = reduce(np.multiply.outer, [geometry.taps(axis) for axis in range(3)]).reshape(-1)
-    values, of_position, counts = np.unique(taps, return_inverse=True, return_counts=True)
+    taps, of_axis = [], []
+    for axis in range(3):
+        values, inverse = np.unique(geometry.taps(axis), return_inverse=True)
+        taps.append(values)
+        of_axis.append((inverse == np.arange(values.size)[:, None]).astype(np.float32))
+    products, of_product = np.unique(reduce(np.multiply.outer, taps).reshape(-1), return_inverse=True)
+    extents = reduce(np.multiply.outer, [matrix.sum(axis=1).astype(np.int64) for matrix in of_axis]).reshape(-1)
     return Classes(
-        fan_out=values.astype(np.int64) * geometry.outputs_per_group,
-        sizes=counts.astype(np.int64) * geometry.in_channels,
-        of_position=of_position.astype(np.intp),
+        fan_out=products.astype(np.int64) * geometry.outputs_per_group,
+        sizes=np.bincount(of_product, extents, products.size).astype(np.int64) * geometry.in_channels,
+        of_axis=tuple(of_axis),
+        of_product=of_product.astype(np.intp),
     )
 
 
 @lru_cache(maxsize=4096)
 def _one_class(outputs: int, inputs: int) -> Classes:
-    return Classes(np.array([outputs], np.int64), np.array([inputs], np.int64), np.zeros(1, np.intp))
+    return Classes(np.array([outputs], np.int64), np.array([inputs], np.int64), (), np.zeros(1, np.intp))

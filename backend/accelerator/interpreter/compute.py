@@ -21,7 +21,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Quantize,
     Space,
 )
-from reuse_compiler.backend.accelerator.operations import Operation
+from reuse_compiler.backend.accelerator.operations import Classes, Operation
 from reuse_compiler.quantizers import LinearQuantizer
 
 __all__: list[str] = []
@@ -157,11 +157,11 @@ def _dense_conv(machine: Machine, operation: Operation, dense: DenseConv, counts
     weight_shape = (dense.out_channels, geometry.inputs_per_group, *geometry.kernel)
     weights = memory.array(Space.EDRAM, dense.weights, weight_shape, np.float32)
     bias = memory.array(Space.EDRAM, dense.bias, (dense.out_channels, 1, 1, 1), np.float32)
-    convolution = machine.convolutions.get(geometry)
+    convolution = machine.convolutions.get(geometry, weights)
 
     def run() -> None:
         convolution.inside[...] = x
-        np.add(convolution(weights), bias, out=z)
+        np.add(convolution(), bias, out=z)
 
     return run
 
@@ -192,12 +192,11 @@ def _delta_conv(machine: Machine, operation: Operation, delta: DeltaConv, counts
     else:
         strides = (delta.x_stride_c, delta.x_stride0, delta.x_stride1, 1)
         scan = _scanned(quantizer, memory.view(Space.BUFFER, delta.x, shape, strides, np.float32), index, 0)
-    convolution = machine.convolutions.get(geometry)
+    convolution = machine.convolutions.get(geometry, weights)
     committed = (slice(None), slice(delta.commit0), slice(delta.commit1), slice(delta.commit2))
     commits = bool(delta.commit0)
     everything = (delta.commit0, delta.commit1, delta.commit2) == shape[1:]
     size = classes.fan_out.size
-    by_position = classes.fan_out[classes.of_position]
     step = np.float32(quantizer.step)
 
     def run() -> None:
@@ -205,15 +204,15 @@ def _delta_conv(machine: Machine, operation: Operation, delta: DeltaConv, counts
         changed = present != past
         total = int(np.count_nonzero(changed))
         counts[:] = 0
-        counts[size + 1] = _per_position(zero > changed) @ by_position
+        counts[size + 1] = _by_class(zero > changed, classes) @ classes.fan_out
         if total == 0:
             return
-        counts[:size] = np.bincount(classes.of_position, _per_position(changed), size)
+        counts[:size] = _by_class(changed, classes)
         counts[size + 2] = 1
         if commits:
             counts[size] = total if everything else np.count_nonzero(changed[committed])
         _difference(present, past, step, convolution.inside)
-        np.add(z, convolution(weights), out=z)
+        np.add(z, convolution(), out=z)
         if commits and not delta.listed:
             index[committed] = present[committed]
 
@@ -226,8 +225,9 @@ def _difference(present: Array, past: Array, step: np.float32, out: Array) -> No
     out *= step
 
 
-def _per_position(mask: Array) -> Array:
-    """How many channels of each spatial position are set: unsigned [positions]."""
-    flat = mask.reshape(mask.shape[0], -1).view(np.uint8)
-    counts: Array = np.add.reduce(flat, axis=0, dtype=np.uint8 if mask.shape[0] < 256 else np.uint16)
-    return counts
+def _by_class(mask: Array, classes: Classes) -> Array:
+    """How many elements of a mask [channels, 3 axes] are set in each class of fan-out: float64 [classes], exact."""
+    if classes.fan_out.size == 1:
+        return np.array([np.count_nonzero(mask)], np.float64)
+    number = np.uint8 if mask.shape[0] < 256 else np.uint32
+    return classes.count(np.add.reduce(mask.view(np.uint8), axis=0, dtype=number))

@@ -21,14 +21,16 @@ Counts = NDArray[np.int64]
 Unary = Callable[[Array], Array]
 
 
-def _ramp(alpha: float, beta: float) -> Unary:
+def _ramp(x: Array, y: Array, alpha: float, beta: float) -> Step:
+    """y = min(max(x, alpha * x), beta) in place of y, which may be x."""
     slope, top = np.float32(alpha), np.float32(beta)
 
-    def ramp(x: Array) -> Array:
-        y = np.maximum(x, x * slope if slope else np.float32(0))
-        return y if math.isinf(top) else np.minimum(y, top, out=y)
+    def run() -> None:
+        np.maximum(x, x * slope if slope else np.float32(0), out=y)
+        if not math.isinf(top):
+            np.minimum(y, top, out=y)
 
-    return ramp
+    return run
 
 
 def _sigmoid(x: Array) -> Array:
@@ -46,7 +48,6 @@ def _function_of(instruction: Function) -> Unary:
     alpha, beta = np.float32(instruction.alpha), np.float32(instruction.beta)
     functions: dict[Special, Unary] = {
         Special.IDENTITY: lambda x: x,
-        Special.RAMP: _ramp(instruction.alpha, instruction.beta),
         Special.SIGMOID: _sigmoid,
         Special.TANH: np.tanh,
         Special.ATAN: np.arctan,
@@ -72,6 +73,8 @@ def _function(machine: Machine, operation: Operation, function: Function, counts
     y_strides = (function.y_stride0, function.y_stride1, function.y_stride2, 1)
     x = machine.memory.view(Space.BUFFER, function.x, shape, x_strides, np.float32)
     y = machine.memory.view(Space.BUFFER, function.y, shape, y_strides, np.float32)
+    if function.function is Special.RAMP:
+        return _ramp(x, y, function.alpha, function.beta)
     compute = _function_of(function)
 
     def run() -> None:
