@@ -36,6 +36,7 @@ PARAMETERS = 1_595_511
 MACS = 28_218_470
 
 Weights = Mapping[str, NDArray[np.float32]]
+Attributes = Mapping[str, int | float | list[int]]
 
 
 @dataclass(frozen=True)
@@ -120,14 +121,13 @@ def build(weights: Weights | None = None) -> ir.Model:
     """
     weights = initial_weights() if weights is None else weights
     _check(weights)
-    constants = {name: ir.tensor(np.asarray(value, np.float32), name=name) for name, value in weights.items()}
-    constants["two"] = ir.tensor(np.float32(2), name="two")
-    initializers = {name: _value(name, tensor.shape.numpy(), tensor) for name, tensor in constants.items()}
+    tensors = {name: ir.tensor(np.asarray(weights[name], np.float32), name=name) for name in weight_shapes()}
+    initializers = {name: _value(name, tensor.shape.numpy(), tensor) for name, tensor in tensors.items()}
     image = _value("image", INPUT_SHAPE)
     nodes: list[ir.Node] = []
 
     def add(
-        op: str, name: str, inputs: list[ir.Value], shape: tuple[int, ...], **attributes: int | list[int]
+        op: str, name: str, inputs: list[ir.Value], shape: tuple[int, ...], attributes: Attributes | None = None
     ) -> ir.Value:
         output = _value("steering" if name == "steering" else f"{name}_out", shape)
         nodes.append(ir.node(op, inputs, attributes, outputs=[output], name=name))
@@ -138,16 +138,17 @@ def build(weights: Weights | None = None) -> ir.Model:
         height, width = ((size - conv.kernel) // conv.stride + 1 for size in (height, width))
         shape = (1, conv.out_channels, height, width)
         parts = [x, initializers[f"{conv.name}.weight"], initializers[f"{conv.name}.bias"]]
-        x = add("Conv", conv.name, parts, shape, kernel_shape=[conv.kernel] * 2, strides=[conv.stride] * 2)
+        x = add("Conv", conv.name, parts, shape, {"kernel_shape": [conv.kernel] * 2, "strides": [conv.stride] * 2})
         x = add("Relu", f"{conv.name}_relu", [x], shape)
-    x = add("Flatten", "flatten", [x], (1, FC_LAYERS[0].in_features), axis=1)
+    x = add("Flatten", "flatten", [x], (1, FC_LAYERS[0].in_features), {"axis": 1})
     for fc in FC_LAYERS:
         parts = [x, initializers[f"{fc.name}.weight"], initializers[f"{fc.name}.bias"]]
         x = add("Gemm", fc.name, parts, (1, fc.out_features))
         if fc is not FC_LAYERS[-1]:
             x = add("Relu", f"{fc.name}_relu", [x], (1, fc.out_features))
     x = add("Atan", "atan", [x], (1, 1))
-    x = add("Mul", "steering", [x, initializers["two"]], (1, 1))
+    two = add("Constant", "two", [], (), {"value_float": 2.0})
+    x = add("Mul", "steering", [x, two], (1, 1))
     graph = ir.Graph(
         [image], [x], nodes=nodes, initializers=list(initializers.values()), opset_imports={"": OPSET}, name="autopilot"
     )
