@@ -74,7 +74,7 @@ def _decide(node: ir.Node, site: Site | None) -> tuple[Verdict, str, str]:
         return "host", rule, measured
     if site is not None:
         shape = "x".join(str(size) for size in site.shape)
-        return "reuse", "constant float32 weights, an input that changes", f"{shape} input, {site.macs:,} MACs"
+        return "reuse", "constant weights, varying input", f"{shape} input, {site.macs:,} MACs"
     reason = broken(node) if node.domain == "" and node.op_type in RULES else None
     return ("dense", reason.rule, reason.measured) if reason is not None else ("dense", rule, measured)
 

@@ -62,7 +62,8 @@ def compile_model(
             check_code(program, code, hardware)
         write_bytes(folder / FILES[0], ir.to_proto(reuse_model).SerializeToString())
         program_file.save(program, folder / FILES[1])
-        plan.save(folder / FILES[2])
+        reference = plan.model.model_copy(update={"path": str(model.path.absolute())})
+        plan.model_copy(update={"model": reference}).save(folder / FILES[2])
         if profile is not None:
             profile.save(folder / FILES[3])
         if stream is None:

@@ -203,9 +203,9 @@ def verdict(node: ir.Node) -> tuple[bool, str, str]:
         return True, "a reuse operator", ""
     rules = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if rules is None:
-        return False, "the accelerator has no instruction for the operator", node.op_type
+        return False, "no instruction for the operator", node.op_type
     for rule in rules:
         measured = rule(node)
         if measured is not None:
             return False, rule.__doc__ or "", measured
-    return True, "the accelerator has an instruction for it", ""
+    return True, "has an instruction", ""
