@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from reuse_compiler.document import Document, ModelRef, ToolRef
 from reuse_compiler.errors import PlanError
-from reuse_compiler.files import read_text, write_text
-from reuse_compiler.plan import ModelRef, ToolRef
 from reuse_compiler.tensor_profile import CountArray, Reading, Strict, TensorProfile, effective_step
 
-__all__ = ["FORMAT_VERSION", "Profile", "SiteProfile", "StreamRef", "Totals"]
-
-FORMAT_VERSION: Literal[1] = 1
+__all__ = ["Profile", "SiteProfile", "StreamRef", "Totals"]
 
 
 class SiteProfile(Strict):
@@ -55,7 +51,7 @@ class Totals:
     reuse: Reading
 
 
-class Profile(Strict):
+class Profile(Document):
     """What was observed of a model on a stream.
 
     Parameters
@@ -73,7 +69,10 @@ class Profile(Strict):
         In topological order.
     """
 
-    format_version: Literal[1] = FORMAT_VERSION
+    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
+    KIND, REMEDY, ERROR, INDENT = "profile", "profile again", PlanError, None
+
+    format_version: Literal[1] = 1
     tool: ToolRef = Field(default_factory=ToolRef)
     model: ModelRef
     stream: StreamRef
@@ -165,26 +164,6 @@ class Profile(Strict):
             tensors={name: tensor.merge(other.tensors[name]) for name, tensor in self.tensors.items()},
             sites=self.sites,
         )
-
-    def save(self, path: str | Path) -> None:
-        """Write the profile as JSON, under a temporary name first."""
-        write_text(path, self.model_dump_json() + "\n")
-
-    @classmethod
-    def load(cls, path: str | Path) -> Profile:
-        """Read a profile. Raises PlanError naming the field where it is not one."""
-        text = read_text(path)
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            version = next((e["input"] for e in error.errors() if e["loc"] == ("format_version",)), FORMAT_VERSION)
-            if isinstance(version, int) and version != FORMAT_VERSION:
-                raise PlanError(
-                    f"{path}: profile format {version}, this version reads {FORMAT_VERSION}: profile again"
-                ) from error
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "file"
-            raise PlanError(f"{path}: not a profile: {where}: {first['msg']}") from error
 
 
 def _identity(site: SiteProfile) -> tuple[str, str, str, int, list[int]]:

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from reuse_compiler import __version__
+from reuse_compiler.document import Document, ModelRef, Strict, ToolRef
 from reuse_compiler.errors import PlanError
-from reuse_compiler.files import read_text, write_text
 from reuse_compiler.quantizers import LinearQuantizer
 
-__all__ = ["FORMAT_VERSION", "ModelRef", "Plan", "QuantizerSpec", "SitePlan", "ToolRef"]
-
-FORMAT_VERSION = 1
+__all__ = ["ModelRef", "Plan", "QuantizerSpec", "SitePlan", "ToolRef"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ModelRef(_Strict):
-    """The model that a file was made from."""
-
-    path: str
-    sha256: str
-
-
-class ToolRef(_Strict):
-    """The program that wrote a file."""
-
-    name: str = "reuse-compiler"
-    version: str = __version__
-
-
-class QuantizerSpec(_Strict):
+class QuantizerSpec(Strict):
     """A quantizer as JSON; the floats are the exact float32 values."""
 
     kind: Literal["linear"] = "linear"
@@ -56,7 +34,7 @@ class QuantizerSpec(_Strict):
         return cls(step=quantizer.step, zero=quantizer.zero, clusters=quantizer.clusters, deadband=deadband)
 
 
-class SitePlan(_Strict):
+class SitePlan(Strict):
     """What to do at one site, called by the name of its node."""
 
     node: str
@@ -67,10 +45,12 @@ class SitePlan(_Strict):
     reason: str = ""
 
 
-class Plan(_Strict):
+class Plan(Document):
     """What to do with every site of one model."""
 
-    format_version: int = FORMAT_VERSION
+    KIND, REMEDY, ERROR = "plan", "fit it again", PlanError
+
+    format_version: Literal[1] = 1
     tool: ToolRef = Field(default_factory=ToolRef)
     model: ModelRef
     state: dict[str, str] = Field(default_factory=dict)
@@ -104,23 +84,3 @@ class Plan(_Strict):
                 )
             built[site.node] = quantizer
         return built
-
-    def save(self, path: str | Path) -> None:
-        """Write the plan as JSON, under a temporary name first."""
-        write_text(path, self.model_dump_json(indent=2) + "\n")
-
-    @classmethod
-    def load(cls, path: str | Path) -> Plan:
-        """Read a plan. Raises PlanError naming the field where it is not one."""
-        text = read_text(path)
-        try:
-            plan = cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "file"
-            raise PlanError(f"{path}: not a plan: {where}: {first['msg']}") from error
-        if plan.format_version != FORMAT_VERSION:
-            raise PlanError(
-                f"{path}: plan format {plan.format_version}, this version reads {FORMAT_VERSION}: fit it again"
-            )
-        return plan

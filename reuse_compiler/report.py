@@ -5,17 +5,13 @@ Counts, cycles and energies are sums over all frames of the stream, so that laye
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from reuse_compiler.errors import ReuseError
-from reuse_compiler.files import read_text, write_text
-from reuse_compiler.plan import ModelRef, ToolRef
+from reuse_compiler.document import Document, ModelRef, Strict, ToolRef
 
 __all__ = [
-    "FORMAT_VERSION",
     "Accuracy",
     "HardwareRef",
     "LayerReport",
@@ -29,28 +25,22 @@ __all__ = [
     "Totals",
 ]
 
-FORMAT_VERSION = 1
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
-
-
-class Pair(_Strict):
+class Pair(Strict):
     """A figure of the baseline and of the reuse machine."""
 
     baseline: float
     reuse: float
 
 
-class Components(_Strict):
+class Components(Strict):
     """Energy by component, of the baseline and of the reuse machine."""
 
     baseline: dict[str, float]
     reuse: dict[str, float]
 
 
-class StreamStatistics(_Strict):
+class StreamStatistics(Strict):
     """What was run."""
 
     name: str
@@ -58,7 +48,7 @@ class StreamStatistics(_Strict):
     sequences: int
 
 
-class ConstantRef(_Strict):
+class ConstantRef(Strict):
     """A constant of the cost model: name, value, unit, source."""
 
     name: str
@@ -67,7 +57,7 @@ class ConstantRef(_Strict):
     source: str
 
 
-class HardwareRef(_Strict):
+class HardwareRef(Strict):
     """The hardware, with every constant that the costs rest on."""
 
     name: str
@@ -75,7 +65,7 @@ class HardwareRef(_Strict):
     constants: list[ConstantRef]
 
 
-class Totals(_Strict):
+class Totals(Strict):
     """Sums over the stream. `similarity` is by elements over the reuse sites; `reuse` is 1 - MACs done / all MACs of the
     model; `reuse_nonzero` leaves out the skipped MACs whose input is exactly 0.0; `host_share` is of the baseline's
     cycles."""
@@ -94,14 +84,14 @@ class Totals(_Strict):
     host_share: float
 
 
-class Setup(_Strict):
+class Setup(Strict):
     """The one-time load of resident weights; not part of the totals."""
 
     cycles: Pair
     energy_pj: Pair
 
 
-class StateBytes(_Strict):
+class StateBytes(Strict):
     """Where the kept state lives: bytes of indices and of linear outputs in each memory."""
 
     buffer: int
@@ -110,7 +100,7 @@ class StateBytes(_Strict):
     linear: int
 
 
-class OutputAccuracy(_Strict):
+class OutputAccuracy(Strict):
     """Errors of one output against the fp32 model; `rmse` and `max_abs` are in the unit of the output."""
 
     relrmse: float
@@ -118,7 +108,7 @@ class OutputAccuracy(_Strict):
     max_abs: float
 
 
-class Accuracy(_Strict):
+class Accuracy(Strict):
     """Loss against the fp32 model: the largest relative RMSE of the outputs, and each output's."""
 
     metric: str
@@ -127,7 +117,7 @@ class Accuracy(_Strict):
     outputs: dict[str, OutputAccuracy] = Field(default_factory=dict)
 
 
-class LayerReport(_Strict):
+class LayerReport(Strict):
     """One layer. Similarity, quantizer and inputs are of reuse layers; others have none."""
 
     name: str
@@ -145,7 +135,7 @@ class LayerReport(_Strict):
     energy_pj: Pair
 
 
-class RunStatistics(_Strict):
+class RunStatistics(Strict):
     """The run itself: MACs are the accelerator's; the trace and costing are included, the stream and fp32 are not."""
 
     seconds: float
@@ -153,10 +143,12 @@ class RunStatistics(_Strict):
     peak_memory_bytes: int
 
 
-class Report(_Strict):
+class Report(Document):
     """report.json."""
 
-    format_version: int = FORMAT_VERSION
+    KIND, REMEDY = "report", "run it again"
+
+    format_version: Literal[1] = 1
     tool: ToolRef = Field(default_factory=ToolRef)
     model: ModelRef
     stream: StreamStatistics
@@ -167,22 +159,3 @@ class Report(_Strict):
     accuracy: Accuracy
     layers: list[LayerReport]
     run: RunStatistics
-
-    def save(self, path: str | Path) -> None:
-        """Write the report as JSON, under a temporary name first."""
-        write_text(path, self.model_dump_json(indent=2) + "\n")
-
-    @classmethod
-    def load(cls, path: str | Path) -> Report:
-        """Read a report. Raises ReuseError naming the field where it is not one, or is of another version."""
-        try:
-            report = cls.model_validate_json(read_text(path))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "file"
-            raise ReuseError(f"{path}: not a report: {where}: {first['msg']}") from error
-        if report.format_version != FORMAT_VERSION:
-            raise ReuseError(
-                f"{path}: report format {report.format_version}, this version reads {FORMAT_VERSION}: run it again"
-            )
-        return report

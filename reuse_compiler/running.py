@@ -8,14 +8,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from reuse_compiler.accuracy import Deviation
 from reuse_compiler.costing import accuracy_of
 from reuse_compiler.directory import CompiledDirectory
+from reuse_compiler.document import ModelRef, Strict, ToolRef
 from reuse_compiler.frames_file import FramesFile
 from reuse_compiler.frontend import Model
-from reuse_compiler.plan import ModelRef, ToolRef
 from reuse_compiler.reference import Reference
 from reuse_compiler.report import Accuracy, StreamStatistics
 from reuse_compiler.session import Session
@@ -26,20 +26,16 @@ __all__ = ["SessionReport", "SiteSimilarity", "run_session"]
 Progress = Callable[[str, int, int | None], None]
 
 
-class SiteSimilarity(BaseModel):
+class SiteSimilarity(Strict):
     """One reuse site: input elements over the stream, and the share whose index was as in the frame before."""
-
-    model_config = ConfigDict(extra="forbid")
 
     node: str
     inputs: int
     similarity: float
 
 
-class SessionReport(BaseModel):
+class SessionReport(Strict):
     """What a run in onnxruntime showed. Times are of this machine; the fp32 model ran beside it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     tool: ToolRef = Field(default_factory=ToolRef)
     model: ModelRef
