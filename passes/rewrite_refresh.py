@@ -27,6 +27,7 @@ class LinearFromIndex(ir.passes.InPlacePass):
         """Reduce in place."""
         graph = model.graph
         inputs, outputs = [], []
+        others = list(graph.all_nodes())
         for node in reuse_nodes(model):
             steps = _dense(node, graph)
             graph.insert_before(node, steps)
@@ -34,6 +35,9 @@ class LinearFromIndex(ir.passes.InPlacePass):
             outputs.append(steps[-1].outputs[0])
         graph.outputs.clear()
         graph.outputs.extend(outputs)
+        for node in others:  # those in subgraphs too: they would keep what they take from outside
+            for position in range(len(node.inputs)):
+                node.replace_input_with(position, None)
         common.RemoveUnusedNodesPass()(model)
         graph.inputs.clear()
         graph.inputs.extend(inputs)

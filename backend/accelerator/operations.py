@@ -6,6 +6,7 @@ here: the geometry of a tile, and the classes of fan-out of its inputs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache, reduce
@@ -49,7 +50,8 @@ class Classes:
         first, second, third = self.of_axis
         small = positions.dtype == np.uint8 and positions.size < _SMALL
         exact: NDArray[Any] = positions.astype(np.float32 if small else np.float64)
-        along = (first @ exact.reshape(exact.shape[0], -1)).reshape(-1, *exact.shape[1:])
+        inner = exact.shape[1:]
+        along = (first @ exact.reshape(exact.shape[0], math.prod(inner))).reshape(len(first), *inner)
         products = np.matmul(second, along if third.size == 1 else np.matmul(along, third.T))
         return np.bincount(self.of_product, products.reshape(-1), self.fan_out.size).astype(np.float64)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from reuse_compiler.backend.accelerator.hardware import Hardware, load_hardware
 from reuse_compiler.backend.accelerator.isa import (
     INSTRUCTIONS,
     Choice,
@@ -130,3 +132,25 @@ def program() -> Program:
         tiling=Tiling("isca18", 128, 4096, 1 << 25, 1 << 20, 1 << 21),
         model_sha256="ab" * 32,
     )
+
+
+@pytest.fixture(scope="session")
+def hardware() -> Hardware:
+    """The default accelerator."""
+    return load_hardware("isca18")
+
+
+@pytest.fixture(scope="session")
+def altered() -> Callable[[Hardware, Mapping[str, object]], Hardware]:
+    """A hardware with other values for some of its constants, by their names."""
+
+    def alter(hardware: Hardware, values: Mapping[str, object]) -> Hardware:
+        described = hardware.model_dump()
+        for name, value in values.items():
+            part = described
+            for step in name.split("."):
+                part = part[step]
+            part["value"] = value
+        return Hardware.model_validate(described)
+
+    return alter
