@@ -1,11 +1,17 @@
-"""Run the benchmarks and write their table into the README: ``python -m benchmarks [--recordings FOLDER]``."""
+"""Run the benchmarks, and write their table and the demo's into the README.
+
+``python -m benchmarks [--recordings FOLDER]``
+"""
 
 from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -15,15 +21,14 @@ from benchmarks.profiling import measure_profiling
 from benchmarks.workloads import Workload, autopilot_workload, light_workload, recorded_workload
 
 README = Path(__file__).resolve().parent.parent / "README.md"
-BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 FRAMES = 100
 
 
 def main(
     recordings: Annotated[Path | None, typer.Option(help="Folder of the recordings kit, for UltraFace.")] = None,
-    write: Annotated[bool, typer.Option(help="Write the table into the README.")] = True,
+    write: Annotated[bool, typer.Option(help="Write the tables into the README.")] = True,
 ) -> None:
-    """Measure, print the table, and put it into the README."""
+    """Measure, print the table, and put it and the table of the demo into the README."""
     workloads = [autopilot_workload(FRAMES)]
     if recordings is not None:
         workloads.append(recorded_workload(recordings, "ultraface@asl_book", FRAMES))
@@ -34,9 +39,28 @@ def main(
     text = f"{table}\n\nOn {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}.\n"
     print(text)
     if write:
-        before, _, rest = README.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        README.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+        _write("benchmarks", text)
+        _write("demo", f"```\n{_demo_table()}\n```\n")
+
+
+def _write(name: str, text: str) -> None:
+    """Put `text` between the marks of that name in the README."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, _, rest = README.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    README.write_text(f"{before}{begin}\n{text}{end}{after}")
+
+
+def _demo_table() -> str:
+    """The table that the demo ends with, and its line on the loss."""
+    with TemporaryDirectory() as folder:
+        command = [str(Path(sys.executable).parent / "reusec"), "demo", "-o", f"{folder}/demo"]
+        environment = os.environ | {"COLUMNS": "100"}
+        shown = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    lines = shown.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("$ reusec run")) + 1
+    last = next(number for number, line in enumerate(lines) if line.startswith("steering error"))
+    return "\n".join(line.rstrip() for line in lines[first : last + 1])
 
 
 def _interpretation(workload: Workload) -> list[tuple[str, str]]:

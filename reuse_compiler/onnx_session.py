@@ -20,6 +20,8 @@ def open_session(source: str | bytes, threads: int | None, name: str) -> ort.Inf
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = _ERRORS_ONLY
+    # Sessions take turns with other work in one process: idle threads that spin would hold the cores it needs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except RUNTIME_ERRORS as error:

@@ -16,6 +16,7 @@ from reuse_compiler.geometry import ConvGeometry
 __all__ = ["Convolution", "Convolutions", "host_session"]
 
 _OPSET, _IR_VERSION = 18, 10
+_MACS_FOR_THREADS = 5_000_000  # a tile of fewer is done before a second thread has woken
 
 
 class Convolution:
@@ -125,9 +126,10 @@ class Convolutions:
         return Convolution(geometry, padded, weights, session)
 
     def _session(self, geometry: ConvGeometry, rank: int) -> onnxruntime.InferenceSession:
-        key = (rank, geometry.kernel, geometry.strides, geometry.dilations, geometry.group)
+        threads = self._threads if geometry.macs >= _MACS_FOR_THREADS else 1
+        key = (rank, geometry.kernel, geometry.strides, geometry.dilations, geometry.group, threads)
         if key not in self._sessions:
-            self._sessions[key] = _session(_conv_model(geometry, rank), self._threads)
+            self._sessions[key] = _session(_conv_model(geometry, rank), threads)
         return self._sessions[key]
 
 

@@ -88,7 +88,7 @@ def _delta_fc(machine: Machine, operation: Operation, delta: DeltaFc, counts: Co
     else:
         x = memory.view(Space.BUFFER, delta.x, shape, (delta.x_stride, 1), np.float32)
         scan = _scanned(quantizer, x, index, -1)
-    commits, step = bool(delta.commit), np.float32(quantizer.step)
+    commits = bool(delta.commit)
     change = np.zeros(shape, np.float32)
 
     def run() -> None:
@@ -100,7 +100,7 @@ def _delta_fc(machine: Machine, operation: Operation, delta: DeltaFc, counts: Co
         counts[2] = int(np.count_nonzero(zero > changed)) * delta.outputs
         counts[3] = 1 if total else 0
         if total:
-            _difference(present, past, step, change)
+            _difference(quantizer, present, past, change)
             _correct_fc(z, change, changed, total, weights)
         if commits and not delta.listed:
             index[...] = present
@@ -197,7 +197,6 @@ def _delta_conv(machine: Machine, operation: Operation, delta: DeltaConv, counts
     commits = bool(delta.commit0)
     everything = (delta.commit0, delta.commit1, delta.commit2) == shape[1:]
     size = classes.fan_out.size
-    step = np.float32(quantizer.step)
 
     def run() -> None:
         present, past, zero = scan()
@@ -211,7 +210,7 @@ def _delta_conv(machine: Machine, operation: Operation, delta: DeltaConv, counts
         counts[size + 2] = 1
         if commits:
             counts[size] = total if everything else np.count_nonzero(changed[committed])
-        _difference(present, past, step, convolution.inside)
+        _difference(quantizer, present, past, convolution.inside)
         np.add(z, convolution(), out=z)
         if commits and not delta.listed:
             index[committed] = present[committed]
@@ -219,10 +218,14 @@ def _delta_conv(machine: Machine, operation: Operation, delta: DeltaConv, counts
     return run
 
 
-def _difference(present: Array, past: Array, step: np.float32, out: Array) -> None:
+def _difference(quantizer: LinearQuantizer, present: Array, past: Array, out: Array) -> None:
     """c(present) - c(past): the difference of the indices, times the step."""
-    np.subtract(present, past, out=out, dtype=np.float32)
-    out *= step
+    step = np.float32(quantizer.step)
+    if quantizer.clusters <= 128:
+        np.multiply(np.subtract(present.view(np.int8), past.view(np.int8)), step, out=out)
+    else:
+        np.subtract(present, past, out=out, dtype=np.float32)
+        out *= step
 
 
 def _by_class(mask: Array, classes: Classes) -> Array:
