@@ -131,6 +131,12 @@ def _index_bytes(operation: Operation) -> int:
     return 1 if operation.quantizer.clusters <= 256 else 2
 
 
+def _past_centroids(operation: Operation, inputs: int) -> int:
+    """Words that `inputs` inputs look up to be held against a deadband: the centroid of the past index of each."""
+    assert operation.quantizer is not None
+    return inputs if operation.quantizer.deadband > 0 or operation.quantizer.deadband_channels else 0
+
+
 @_counts(Quantize)
 def _quantize(operation: Operation, quantize: Quantize, columns: Columns, frames: int, hardware: Hardware) -> Counts:
     inputs = quantize.outer * quantize.channels * quantize.inner * frames
@@ -140,7 +146,7 @@ def _quantize(operation: Operation, quantize: Quantize, columns: Columns, frames
         Event.INPUTS_CHANGED: int(columns[0]),
         Event.BUFFER_READ: inputs * (_WORD + size),
         Event.BUFFER_WRITE: inputs * size + int(columns[0]) * size,
-        Event.TABLE_READ: 0,
+        Event.TABLE_READ: _past_centroids(operation, inputs),
     }
 
 
@@ -149,8 +155,8 @@ def _delta(
 ) -> Counts:
     """Events of a delta instruction of `inputs` inputs and `outputs` linear outputs.
 
-    A change reads two centroids and the weights of its fan-out; an instruction with a change reads and writes its
-    linear outputs once.
+    A change reads two centroids and the weights of its fan-out, a scan with a deadband every past centroid; an
+    instruction with a change reads and writes its linear outputs once.
     """
     assert operation.classes is not None
     size, classes = _index_bytes(operation), operation.classes.fan_out.size
@@ -166,7 +172,7 @@ def _delta(
         Event.EDRAM_READ: macs * _WORD,
         Event.BUFFER_READ: inputs * frames * scanned + active * outputs * _WORD,
         Event.BUFFER_WRITE: (0 if listed else committed * size) + active * outputs * _WORD,
-        Event.TABLE_READ: 2 * int(changed.sum()),
+        Event.TABLE_READ: 2 * int(changed.sum()) + (0 if listed else _past_centroids(operation, inputs * frames)),
     }
 
 
