@@ -37,7 +37,7 @@ from reuse_compiler.backend.accelerator.isa import (
 )
 from reuse_compiler.backend.accelerator.operations import Operation
 
-__all__ = ["Counts", "count_events", "mac_cycles", "moved_bytes", "special_operations"]
+__all__ = ["Counts", "count_events", "filled_bytes", "mac_cycles", "moved_bytes", "special_operations"]
 
 Counts = dict[Event, int]
 Columns = NDArray[np.int64]
@@ -86,6 +86,11 @@ def moved_bytes(move: Load | Store) -> int:
     return move.run_bytes * move.count0 * move.count1
 
 
+def filled_bytes(fill: Fill) -> int:
+    """Bytes that a fill writes."""
+    return fill.count * fill.copies * fill.repeat * _WORD if fill.count else fill.repeat * fill.element_bytes
+
+
 def special_operations(instruction: Function | Elementwise | Pool, passes: Passes) -> int:
     """Elements times passes through the special function unit."""
     if isinstance(instruction, Pool):
@@ -113,9 +118,8 @@ def _store(operation: Operation, store: Store, columns: Columns, frames: int, ha
 
 @_counts(Fill)
 def _fill(operation: Operation, fill: Fill, columns: Columns, frames: int, hardware: Hardware) -> Counts:
-    elements = fill.count * fill.copies * fill.repeat if fill.count else fill.repeat
     target = Event.BUFFER_WRITE if fill.space is Space.BUFFER else Event.DRAM_WRITE
-    return {Event.EDRAM_READ: fill.count * _WORD * frames, target: elements * fill.element_bytes * frames}
+    return {Event.EDRAM_READ: fill.count * _WORD * frames, target: filled_bytes(fill) * frames}
 
 
 @_counts(ConfigureQuantizer)

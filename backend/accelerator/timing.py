@@ -19,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from reuse_compiler.backend.accelerator.events import mac_cycles, moved_bytes, special_operations
+from reuse_compiler.backend.accelerator.events import filled_bytes, mac_cycles, moved_bytes, special_operations
 from reuse_compiler.backend.accelerator.hardware import Hardware
 from reuse_compiler.backend.accelerator.isa import (
     EXECUTION_UNITS,
@@ -97,8 +97,7 @@ def _static(operation: Operation, hardware: Hardware) -> int:
         case Load() | Store():
             return _transfer(moved_bytes(instruction), hardware)
         case Fill():
-            elements = instruction.repeat * (instruction.count * instruction.copies if instruction.count else 1)
-            size = elements * instruction.element_bytes
+            size = filled_bytes(instruction)
             if instruction.space is Space.DRAM:
                 return _transfer(size, hardware)
             return _ceil(size, hardware.data_master.buffer_bytes_per_cycle.value)

@@ -41,8 +41,7 @@ def load_constants(context: Context, graph: LayerGraph) -> list[Instruction]:
             count1=1,
         )
         emitter.emit(load, [], [Region(constant, address, address + constant.bytes)])
-    emitter.sync()
-    return emitter.instructions
+    return _ended(emitter)
 
 
 def _layer_constants(context: Context, layer: Layer) -> list[Constant]:
@@ -88,5 +87,11 @@ def begin_sequence(context: Context, graph: LayerGraph) -> list[Instruction]:
             counts = {"count": spec.bias.size, "repeat": 1, "copies": spec.rows}
         biases = Fill(layer=number, space=space, address=address, source=source, element_bytes=4, **counts)
         emitter.emit(biases, [], [region])
-    emitter.sync()
+    return _ended(emitter)
+
+
+def _ended(emitter: Emitter) -> list[Instruction]:
+    """The section, with a sync where there is something to wait for."""
+    if emitter.instructions:
+        emitter.sync()
     return emitter.instructions
