@@ -44,7 +44,8 @@ def invoke() -> Invoke:
     """Run a command with these arguments in this process; what is no ReuseError of a user is raised."""
 
     def run(*arguments: object) -> Invoked:
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+        words = [str(argument) for argument in arguments]
+        result = CliRunner(env={"COLUMNS": None}).invoke(app, words, catch_exceptions=False)  # as in a pipe
         return Invoked(result.exit_code, result.stdout, result.stderr)
 
     return run
