@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from reuse_compiler.backend.accelerator.isa import Instruction, Load, Space, Store
 from reuse_compiler.backend.accelerator.lowering.constants import Constant, ConstantImage, Residency
@@ -211,6 +212,7 @@ def resident_block(
     return Block(base + first * itemsize, strides, region)
 
 
+@cache
 def dense_strides(shape: Shape) -> Shape:
     """Strides in elements of a dense array."""
     strides, step = [], 1
