@@ -56,6 +56,13 @@ def static_shape(node: ir.Node) -> str | None:
     return f"{unknown[0].name} has shape {unknown[0].shape}" if unknown else None
 
 
+def elements(node: ir.Node) -> str | None:
+    """no tensor is empty"""
+    values = [value for value in (*node.inputs, node.outputs[0]) if value is not None]
+    empty = [value for value in values if 0 in (shape_of(value) or ())]
+    return f"{empty[0].name} has shape {empty[0].shape}" if empty else None
+
+
 def variable_data(node: ir.Node) -> str | None:
     """the first input is not a constant"""
     value = node.inputs[0]
@@ -169,7 +176,7 @@ def slope_below_one(node: ir.Node) -> str | None:
     return None if 0 <= slope <= 1 else f"it is {slope:g}"
 
 
-_TENSOR: tuple[Rule, ...] = (float32, static_shape)
+_TENSOR: tuple[Rule, ...] = (float32, static_shape, elements)
 _CONV = (
     *_TENSOR,
     variable_data,

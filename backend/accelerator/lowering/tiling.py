@@ -59,7 +59,9 @@ class ConvTile:
 
 
 def split_range(size: int, step: int) -> list[tuple[int, int]]:
-    """(start, size) of consecutive parts of at most `step`, as even as possible."""
+    """(start, size) of consecutive parts of at most `step`, as even as possible; none of nothing."""
+    if size == 0:
+        return []
     count = -(-size // step)
     even = -(-size // count)
     return [(start, min(even, size - start)) for start in range(0, size, even)]
