@@ -96,14 +96,12 @@ def spatial_axes(node: ir.Node) -> str | None:
 
 
 def padding_below_kernel(node: ir.Node) -> str | None:
-    """padding at the start of an axis is less than the extent of the kernel there"""
-    value = node.inputs[1] if node.op_type not in POOLS else None
-    shape = shape_of(value) if value is not None else None
-    kernel = list(shape[2:]) if shape else list(node.attributes.get_ints("kernel_shape", []) or [])
+    """padding at the start of an axis is less than the extent of the window there"""
+    kernel = node.attributes.get_ints("kernel_shape", []) or []
     dilations = node.attributes.get_ints("dilations", None) or [1] * len(kernel)
     pads = node.attributes.get_ints("pads", None) or [0] * 2 * len(kernel)
     wide = [axis for axis, size in enumerate(kernel) if pads[axis] >= (size - 1) * dilations[axis] + 1]
-    return f"axis {wide[0]} has padding {pads[wide[0]]} and kernel {kernel[wide[0]]}" if wide else None
+    return f"axis {wide[0]} has padding {pads[wide[0]]} and window {kernel[wide[0]]}" if wide else None
 
 
 def explicit_padding(node: ir.Node) -> str | None:
@@ -177,15 +175,7 @@ def slope_below_one(node: ir.Node) -> str | None:
 
 
 _TENSOR: tuple[Rule, ...] = (float32, static_shape, elements)
-_CONV = (
-    *_TENSOR,
-    variable_data,
-    constant_weights,
-    batch_of_one,
-    spatial_axes,
-    explicit_padding,
-    padding_below_kernel,
-)
+_CONV = (*_TENSOR, variable_data, constant_weights, batch_of_one, spatial_axes, explicit_padding)
 _POOL = (*_TENSOR, variable_data, batch_of_one, spatial_axes, explicit_padding, padding_below_kernel, one_output)
 
 RULES: dict[str, Sequence[Rule]] = {
