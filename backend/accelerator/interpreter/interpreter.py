@@ -13,6 +13,7 @@ from reuse_compiler.backend.accelerator.interpreter.machine import Machine, prep
 from reuse_compiler.backend.accelerator.isa import Space
 from reuse_compiler.backend.accelerator.operations import operations
 from reuse_compiler.backend.accelerator.program import Code, Program, SiteInfo
+from reuse_compiler.errors import ProgramError
 
 __all__ = ["Interpreter"]
 
@@ -72,10 +73,27 @@ class Interpreter:
         return {site.node: self._place(site, index=False).copy() for site in self.code.sites}
 
     def restore(self, indices: Mapping[str, Array], linear: Mapping[str, Array]) -> None:
-        """Continue from a state that any executor has left, by node name."""
+        """Continue from a state that any executor has left, by node name.
+
+        Raises ProgramError naming the site whose indices or linear outputs are missing or do not fit; then the state is
+        as it was.
+        """
+        moves = []
         for site in self.code.sites:
-            self._place(site, index=True)[...] = indices[site.node]
-            self._place(site, index=False)[...] = linear[site.node]
+            for name, given, place in (
+                ("indices", indices, self._place(site, index=True)),
+                ("linear outputs", linear, self._place(site, index=False)),
+            ):
+                array = given.get(site.node)
+                if array is None or (array.shape, array.dtype) != (place.shape, place.dtype):
+                    found = "none" if array is None else f"{array.dtype} {list(array.shape)}"
+                    raise ProgramError(
+                        f"{name} of site {site.node} are {found}: they must be {place.dtype} {list(place.shape)}: restore"
+                        " what another executor of this program has left"
+                    )
+                moves.append((place, array))
+        for place, array in moves:
+            place[...] = array
 
     def _place(self, site: SiteInfo, *, index: bool) -> Array:
         if index:

@@ -353,7 +353,8 @@ def _function(node: ir.Node) -> FunctionSpec:
         case "Clip" if bound(1, -math.inf) == 0:
             return FunctionSpec(Special.RAMP, 0.0, bound(2, math.inf))
         case "Clip":
-            return FunctionSpec(Special.CLIP, bound(1, -math.inf), bound(2, math.inf))
+            largest = float(np.finfo(np.float32).max)
+            return FunctionSpec(Special.CLIP, bound(1, -largest), bound(2, largest))
         case "Elu":
             return FunctionSpec(Special.ELU, real("alpha", 1.0))
         case "HardSigmoid":
