@@ -15,6 +15,7 @@ with the centroids ``c(k) = (k - zero) * step``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from reuse_compiler.errors import PlanError
 __all__ = ["MAX_CLUSTERS", "Index", "LinearQuantizer"]
 
 MAX_CLUSTERS = 65_535
+_ZERO = np.float32(0)
 
 Index = NDArray[np.uint8] | NDArray[np.uint16]
 Float = NDArray[np.float32]
@@ -116,12 +118,18 @@ class LinearQuantizer:
         return deadband.reshape(shape)
 
     def _memoryless(self, x: Float) -> Index:
+        inv_step, zero, top = self._scalars
         with np.errstate(over="ignore", invalid="ignore"):
-            k = np.multiply(x, np.float32(1) / np.float32(self.step), dtype=np.float32)
+            k = np.multiply(x, inv_step, dtype=np.float32)
         np.rint(k, out=k)
-        k += np.float32(self.zero)
-        np.clip(k, np.float32(0), np.float32(self.clusters - 1), out=k)
+        k += zero
+        np.clip(k, _ZERO, top, out=k)
         flat = k.reshape(-1)
         if np.isnan(np.dot(flat, flat)):  # k is finite, so only a NaN makes one
             np.nan_to_num(k, copy=False, nan=float(self.zero))
         return k.astype(self.index_dtype)
+
+    @cached_property
+    def _scalars(self) -> tuple[np.float32, np.float32, np.float32]:
+        """1 / step, the zero index, and the last index."""
+        return np.float32(1) / np.float32(self.step), np.float32(self.zero), np.float32(self.clusters - 1)

@@ -6,7 +6,6 @@ here: the geometry of a tile, and the classes of fan-out of its inputs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache, reduce
@@ -35,28 +34,26 @@ class Classes:
     """Inputs of a tile grouped by fan-out.
 
     `fan_out` int64 [classes]: multiply-accumulates that a changed input of the class takes part in; `sizes` int64
-    [classes]: inputs in the class. A class is a product of taps along the axes: `of_axis` has per axis a float32
-    one-hot matrix [distinct taps, extent], and `of_product` intp [product of distinct taps] the class of each
-    combination.
+    [classes]: inputs in the class. A class is a product of taps along the axes: `of_axis` has per axis a one-hot matrix
+    [distinct taps, extent], and `of_product` one [combinations of distinct taps, classes], both float64.
     """
 
     fan_out: NDArray[np.int64]
     sizes: NDArray[np.int64]
-    of_axis: tuple[NDArray[np.float32], ...]
-    of_product: NDArray[np.intp]
+    of_axis: tuple[NDArray[np.float64], ...]
+    of_product: NDArray[np.float64]
 
     def count(self, positions: NDArray[Any]) -> NDArray[np.float64]:
-        """Sums over each class of a whole number per spatial position, unsigned [extents of 3 axes]: exact."""
+        """Sums over each class of whole numbers per spatial position: [n, extents of 3 axes] to float64 [n, classes].
+
+        Exact, the numbers being less than 2**32.
+        """
         first, second, third = self.of_axis
-        small = positions.dtype == np.uint8 and positions.size < _SMALL
-        exact: NDArray[Any] = positions.astype(np.float32 if small else np.float64)
-        inner = exact.shape[1:]
-        along = (first @ exact.reshape(exact.shape[0], math.prod(inner))).reshape(len(first), *inner)
-        products = np.matmul(second, along if third.size == 1 else np.matmul(along, third.T))
-        return np.bincount(self.of_product, products.reshape(-1), self.fan_out.size).astype(np.float64)
-
-
-_SMALL = 1 << 16  # fewer uint8 sum to less than 2**24, which float32 holds exactly
+        count, *extents = positions.shape
+        along = np.matmul(first, positions.reshape(count, extents[0], -1)).reshape(-1, *extents[1:])
+        products = np.matmul(second, along if extents[2] == 1 else np.matmul(along, third.T))
+        sums: NDArray[np.float64] = np.matmul(products.reshape(count, -1), self.of_product)
+        return sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,17 +137,17 @@ def _classes(geometry: ConvGeometry) -> Classes:
     for axis in range(3):
         values, inverse = np.unique(geometry.taps(axis), return_inverse=True)
         taps.append(values)
-        of_axis.append((inverse == np.arange(values.size)[:, None]).astype(np.float32))
+        of_axis.append((inverse == np.arange(values.size)[:, None]).astype(np.float64))
     products, of_product = np.unique(reduce(np.multiply.outer, taps).reshape(-1), return_inverse=True)
     extents = reduce(np.multiply.outer, [matrix.sum(axis=1).astype(np.int64) for matrix in of_axis]).reshape(-1)
     return Classes(
         fan_out=products.astype(np.int64) * geometry.outputs_per_group,
         sizes=np.bincount(of_product, extents, products.size).astype(np.int64) * geometry.in_channels,
         of_axis=tuple(of_axis),
-        of_product=of_product.astype(np.intp),
+        of_product=(of_product[:, None] == np.arange(products.size)).astype(np.float64),
     )
 
 
 @lru_cache(maxsize=4096)
 def _one_class(outputs: int, inputs: int) -> Classes:
-    return Classes(np.array([outputs], np.int64), np.array([inputs], np.int64), (), np.zeros(1, np.intp))
+    return Classes(np.array([outputs], np.int64), np.array([inputs], np.int64), (), np.ones((1, 1)))

@@ -203,10 +203,11 @@ def _delta_conv(machine: Machine, operation: Operation, delta: DeltaConv, counts
         changed = present != past
         total = int(np.count_nonzero(changed))
         counts[:] = 0
-        counts[size + 1] = _by_class(zero > changed, classes) @ classes.fan_out
+        by_class = _by_class(changed, zero > changed, classes)
+        counts[size + 1] = by_class[1] @ classes.fan_out
         if total == 0:
             return
-        counts[:size] = _by_class(changed, classes)
+        counts[:size] = by_class[0]
         counts[size + 2] = 1
         if commits:
             counts[size] = total if everything else np.count_nonzero(changed[committed])
@@ -228,9 +229,12 @@ def _difference(quantizer: LinearQuantizer, present: Array, past: Array, out: Ar
         out *= step
 
 
-def _by_class(mask: Array, classes: Classes) -> Array:
-    """How many elements of a mask [channels, 3 axes] are set in each class of fan-out: float64 [classes], exact."""
+def _by_class(changed: Array, zero: Array, classes: Classes) -> Array:
+    """How many elements of two masks [channels, 3 axes] are set in each class of fan-out: float64 [2, classes], exact."""
     if classes.fan_out.size == 1:
-        return np.array([np.count_nonzero(mask)], np.float64)
-    number = np.uint8 if mask.shape[0] < 256 else np.uint32
-    return classes.count(np.add.reduce(mask.view(np.uint8), axis=0, dtype=number))
+        return np.array([[np.count_nonzero(changed)], [np.count_nonzero(zero)]], np.float64)
+    positions = np.empty((2, *changed.shape[1:]))
+    number = np.uint8 if changed.shape[0] < 256 else np.uint32
+    for mask, target in ((changed, positions[0]), (zero, positions[1])):
+        target[...] = np.add.reduce(mask.view(np.uint8), axis=0, dtype=number)
+    return classes.count(positions)
