@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Deviation", "OutputError"]
 
+Doubles = NDArray[np.float64]
+
 
 @dataclass
 class OutputError:
@@ -30,7 +32,7 @@ class OutputError:
     def add(self, reference: NDArray[Any], value: NDArray[Any]) -> None:
         """Take one frame's output of the fp32 model and of the run."""
         exact = np.asarray(reference, np.float64)
-        error = np.asarray(value, np.float64) - exact
+        error = _difference(np.asarray(value, np.float64), exact)
         self.elements += exact.size
         self.squared_error += float(np.vdot(error, error))
         self.total += float(exact.sum())
@@ -47,10 +49,23 @@ class OutputError:
         """Relative root mean squared error; 0 is perfect."""
         if self.elements == 0 or self.squared_error == 0.0:
             return 0.0
+        if math.isinf(self.squared_error):
+            return math.inf
         mean_square = self.squares / self.elements
         variance = mean_square - (self.total / self.elements) ** 2
         scale = variance if variance > 1e-12 * mean_square else mean_square
         return math.sqrt(self.squared_error / self.elements / scale) if scale > 0 else math.inf
+
+
+def _difference(values: Doubles, exact: Doubles) -> Doubles:
+    """Errors of elements: none where both are the same infinity or no number, infinite where one alone is."""
+    with np.errstate(invalid="ignore"):
+        error = np.asarray(values - exact)
+    unknown = np.isnan(error)
+    if unknown.any():
+        same = (values == exact) | (np.isnan(values) & np.isnan(exact))
+        error[unknown] = np.where(same[unknown], 0.0, np.inf)
+    return error
 
 
 @dataclass

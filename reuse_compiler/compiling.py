@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator import program_file
 from reuse_compiler.backend.accelerator.accounting import check_code
 from reuse_compiler.backend.accelerator.hardware import Hardware
+from reuse_compiler.backend.accelerator.interpreter import Interpreter
 from reuse_compiler.backend.accelerator.lowering import lower
 from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.directory import FILES, replacing_directory
+from reuse_compiler.errors import VerificationError
 from reuse_compiler.files import write_bytes
 from reuse_compiler.frontend import Model
 from reuse_compiler.model_profile import Profile
@@ -23,11 +27,12 @@ from reuse_compiler.replay import Replay, ReplayResult
 from reuse_compiler.report import Report
 from reuse_compiler.session import Session
 from reuse_compiler.simulation import Simulator, simulate
-from reuse_compiler.streams import Stream
+from reuse_compiler.streams import Frame, Stream
 
 __all__ = ["compile_model", "verify"]
 
 Progress = Callable[[str, int, int | None], None]
+Arrays = dict[str, NDArray[Any]]
 
 
 def compile_model(
@@ -101,11 +106,19 @@ def verify(
         if frame.start:
             session.reset()
         outputs = session.run(frame.inputs)
-        replays["portable"].check(frame.inputs, session.indices, outputs, start=frame.start, linear=session.linear)
-        interpreter, outputs = simulator.interpreter, simulator.run(frame).outputs
-        replays["accelerator"].check(
-            frame.inputs, interpreter.indices, outputs, start=frame.start, linear=interpreter.linear
-        )
+        _check("portable", replays, frame, session, outputs)
+        outputs = simulator.run(frame).outputs
+        _check("accelerator", replays, frame, simulator.interpreter, outputs)
         if progress is not None:
             progress("verify", number, frames)
     return {name: replay.result for name, replay in replays.items()}
+
+
+def _check(
+    name: str, replays: Mapping[str, Replay], frame: Frame, executor: Session | Interpreter, outputs: Arrays
+) -> None:
+    """Replay what an executor left of a frame."""
+    try:
+        replays[name].check(frame.inputs, executor.indices, outputs, start=frame.start, linear=executor.linear)
+    except VerificationError as error:
+        raise VerificationError(f"executor {name}: {error}") from error

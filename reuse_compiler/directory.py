@@ -15,6 +15,7 @@ from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.errors import ModelError, ReuseError
 from reuse_compiler.frontend import Model, load
 from reuse_compiler.model_profile import Profile
+from reuse_compiler.onnx_file import read_model
 from reuse_compiler.plan import Plan
 from reuse_compiler.report import Report
 
@@ -86,24 +87,24 @@ class CompiledDirectory:
             raise ModelError(
                 f"{path}: the model that {self.path} was compiled from is gone: give its place with --model"
             )
-        shapes = {binding.name: binding.shape for binding in self.program.reuse.inputs}
-        model = load(path, shapes=shapes)
-        if model.sha256 != self.plan.model.sha256:
+        _, digest = read_model(path)
+        if digest != self.plan.model.sha256:
             raise ModelError(
-                f"{path}: its hash is {model.sha256}, {self.path} was compiled from {self.plan.model.sha256}: compile"
-                " again, or give the right file with --model"
+                f"{path}: its hash is {digest}, {self.path} was compiled from {self.plan.model.sha256}: compile again, or"
+                " give the right file with --model"
             )
-        return model
+        return load(path, shapes={binding.name: binding.shape for binding in self.program.reuse.inputs})
 
 
 @contextmanager
 def replacing_directory(path: Path) -> Iterator[Path]:
-    """Give an empty temporary folder beside `path`; it takes the place of `path` when the block ends without an error.
+    """Give an empty temporary folder beside `path`; it takes the place of `path` when the block ends without an error,
+    and else `path` is as it was.
 
     An existing folder is replaced only if it holds nothing but what a compilation wrote. Raises ReuseError otherwise,
     or where the parent is missing or not writable.
     """
-    path = path.absolute()
+    path = path.resolve()
     if path.is_dir():
         foreign = sorted(item.name for item in path.iterdir() if item.name not in FILES)
         if foreign:
@@ -117,12 +118,21 @@ def replacing_directory(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
-        if path.is_dir():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-            path.replace(old)
-            temporary.replace(path)
-            shutil.rmtree(old)
-        else:
-            temporary.replace(path)
+        _exchange(path, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(path: Path, new: Path) -> None:
+    """Put `new` in the place of `path`, which is put back where that fails."""
+    if not path.is_dir():
+        new.replace(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    path.replace(old)
+    try:
+        new.replace(path)
+    except BaseException:
+        old.replace(path)
+        raise
+    shutil.rmtree(old)

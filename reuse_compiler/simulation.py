@@ -146,7 +146,7 @@ def simulate(
         seconds += time.perf_counter() - began
         if writer is not None:
             writer.sequences = sequences
-    check_accounts(program, total, hardware)
+        check_accounts(program, total, hardware)
     macs = sum(layer.macs for layer in program.layers if layer.backend != "host") * frames
     statistics = RunStatistics(
         seconds=seconds,

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from reuse_compiler import __version__
-from reuse_compiler.errors import ProgramError
+from reuse_compiler.errors import ProgramError, ReuseError
 from reuse_compiler.files import replacing
 
 __all__ = ["FORMAT_VERSION", "TraceReader", "TraceWriter"]
@@ -84,33 +84,29 @@ class TraceWriter(AbstractContextManager["TraceWriter"]):
         self._frames = self.sequences = 0
 
     def __enter__(self) -> Self:
-        self._target = replacing(self._path)
-        self._temporary = self._target.__enter__()
-        self._rows = self._temporary.with_name(f"{self._temporary.name}.rows")
-        self._file: IO[bytes] = self._rows.open("wb")
+        try:
+            self._file = tempfile.TemporaryFile(dir=self._path.parent)
+        except OSError as error:
+            raise ReuseError(f"{self._path}: cannot write: {error.strerror}: choose another folder") from error
         return self
 
     def append(self, rows: NDArray[np.int64]) -> None:
         """Add rows: int64 [frames, columns]."""
-        self._file.write(np.ascontiguousarray(rows, "<i8").data)
+        try:
+            self._file.write(np.ascontiguousarray(rows, "<i8").data)
+        except OSError as error:
+            raise ReuseError(f"{self._path}: cannot write: {error.strerror}: choose another folder") from error
         self._frames += len(rows)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        try:
+        with self._file:
             if kind is None:
-                self._assemble()
-        except BaseException:
-            self._target.__exit__(*sys.exc_info())
-            raise
-        else:
-            self._target.__exit__(kind, error, trace)
-        finally:
-            self._rows.unlink()
+                with replacing(self._path) as temporary:
+                    self._assemble(temporary)
 
-    def _assemble(self) -> None:
+    def _assemble(self, path: Path) -> None:
         """A safetensors file: its header, then the rows."""
         header = {
             "__metadata__": {
@@ -127,6 +123,7 @@ class TraceWriter(AbstractContextManager["TraceWriter"]):
         }
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % 8)
-        with self._temporary.open("wb") as target, self._rows.open("rb") as source:
+        self._file.seek(0)
+        with path.open("wb") as target:
             target.write(len(text).to_bytes(8, "little") + text)
-            shutil.copyfileobj(source, target, 1 << 20)
+            shutil.copyfileobj(self._file, target, 1 << 20)

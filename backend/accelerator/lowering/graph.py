@@ -187,6 +187,8 @@ def _tensor(value: ir.Value) -> Tensor:
     shape = shape_of(value)
     if shape is None or value.dtype is None:
         raise ModelError(f"tensor {value.name}: its shape is {value.shape}: give every axis a size (--shape)")
+    if value.dtype == ir.DataType.STRING:
+        raise ModelError(f"tensor {value.name}: it holds strings: the accelerator's memory holds numbers alone")
     return Tensor(str(value.name), shape, value.dtype.numpy().name)
 
 
