@@ -50,9 +50,10 @@ class Classes:
         """
         first, second, third = self.of_axis
         count, *extents = positions.shape
-        along = np.matmul(first, positions.reshape(count, extents[0], -1)).reshape(-1, *extents[1:])
+        flat = positions.reshape(count, extents[0], extents[1] * extents[2])
+        along = np.matmul(first, flat).reshape(count * len(first), *extents[1:])
         products = np.matmul(second, along if extents[2] == 1 else np.matmul(along, third.T))
-        sums: NDArray[np.float64] = np.matmul(products.reshape(count, -1), self.of_product)
+        sums: NDArray[np.float64] = np.matmul(products.reshape(count, len(self.of_product)), self.of_product)
         return sums
 
 

@@ -107,6 +107,6 @@ def test_classes_group_every_input_by_the_outputs_that_read_it(data: st.DataObje
     }
     assert dict(zip(classes.fan_out.tolist(), classes.sizes.tolist(), strict=True)) == sizes
     changed = np.array(draw(st.lists(st.integers(0, 9), min_size=fan_out.size, max_size=fan_out.size)), np.uint8)
-    by_class = classes.count(changed.reshape(extents))
+    by_class = classes.count(changed.reshape(1, *extents))[0]
     expected = {value: int(changed.reshape(extents)[fan_out == value].sum()) for value in sizes}
     assert dict(zip(classes.fan_out.tolist(), by_class.tolist(), strict=True)) == expected
