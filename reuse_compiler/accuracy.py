@@ -32,11 +32,12 @@ class OutputError:
     def add(self, reference: NDArray[Any], value: NDArray[Any]) -> None:
         """Take one frame's output of the fp32 model and of the run."""
         exact = np.asarray(reference, np.float64)
-        error = _difference(np.asarray(value, np.float64), exact)
-        self.elements += exact.size
-        self.squared_error += float(np.vdot(error, error))
-        self.total += float(exact.sum())
-        self.squares += float(np.vdot(exact, exact))
+        with np.errstate(all="ignore"):
+            error = _difference(np.asarray(value, np.float64), exact)
+            self.elements += exact.size
+            self.squared_error += float(np.vdot(error, error))
+            self.total += float(exact.sum())
+            self.squares += float(np.vdot(exact, exact))
         self.max_abs = max(self.max_abs, float(np.abs(error).max(initial=0.0)))
 
     @property
@@ -59,8 +60,7 @@ class OutputError:
 
 def _difference(values: Doubles, exact: Doubles) -> Doubles:
     """Errors of elements: none where both are the same infinity or no number, infinite where one alone is."""
-    with np.errstate(invalid="ignore"):
-        error = np.asarray(values - exact)
+    error = np.asarray(values - exact)
     unknown = np.isnan(error)
     if unknown.any():
         same = (values == exact) | (np.isnan(values) & np.isnan(exact))
