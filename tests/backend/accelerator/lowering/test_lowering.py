@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from reuse_compiler.backend.accelerator.cost import CostModel
 from reuse_compiler.backend.accelerator.hardware import Hardware
 from reuse_compiler.backend.accelerator.hazards import races
 from reuse_compiler.backend.accelerator.interpreter import Interpreter
-from reuse_compiler.backend.accelerator.isa import DeltaConv, DeltaFc
+from reuse_compiler.backend.accelerator.isa import DeltaConv, DeltaFc, Host
 from reuse_compiler.passes.rewrite import rewrite
 from reuse_compiler.replay import Replay
 from reuse_compiler.session import Session
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Arrays = dict[str, NDArray[Any]]
 Alter = Callable[[Hardware, Mapping[str, object]], Hardware]
 Evaluate = Callable[[onnx.ModelProto, Arrays], Arrays]
+NO_WAITS = {"after_data_master": 0, "after_compute": 0, "after_special": 0, "after_host": 0}
 Cases = st.SearchStrategy["Case"]
 
 
@@ -62,9 +64,12 @@ def test_code_has_no_race_does_all_work_and_survives_text_and_file(
 ) -> None:
     case = data.draw(cases)
     program, path = case.program, tmp_path_factory.mktemp("program") / "program.safetensors"
-    for code in (program.reuse, program.baseline):
+    codes = (program.reuse, program.baseline)
+    for code in codes:
         assert races(code) == []
         check_code(program, code, fitting(case))
+    calls = [[replace(i, **NO_WAITS) for i in code.sections.frame if isinstance(i, Host)] for code in codes]
+    assert calls[0] == calls[1], "the host costs something else in the baseline"
     digest = program_file.digest(program)
     assert program_file.digest(assemble(disassemble(program), program)) == digest
     program_file.save(program, path)
