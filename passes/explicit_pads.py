@@ -14,18 +14,23 @@ _POOLS = ("AveragePool", "LpPool", "MaxPool")
 
 @dataclass(frozen=True)
 class ExplicitPads(ir.passes.InPlacePass):
-    """Replace auto_pad of Conv, AveragePool, LpPool and MaxPool in the top graph by the pads that it means.
+    """Replace auto_pad of Conv, AveragePool, LpPool and MaxPool in the top graph, and ceil_mode of a pooling, by the pads
+    that they mean.
 
     1. VALID is no padding.
     2. SAME_UPPER and SAME_LOWER pad for ``ceil(in / stride)`` outputs, an odd one at the end or at the beginning.
-    3. A node stays where a spatial size of its input is open or ceil_mode is set.
+    3. A node stays where a spatial size of its input is open; one with auto_pad also where ceil_mode is set.
     4. A node with SAME stays where onnxruntime, which is to compute it, does not do what ONNX says: a pooling with
        dilations above 1, and a stride that leaves two or more elements at the borders unread.
+    5. With ceil_mode a window that begins inside the input or the padding before it is computed, however far it reaches:
+       so onnxruntime does it, where onnx's shape inference also counts a window that begins behind. A node that counts
+       padding stays, since what a window reaches behind the padding is not counted.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the attributes in place. Shapes must have been inferred."""
         written = [node for node in model.graph if _write_out(node)]
+        written += [node for node in model.graph if _write_ceil(node)]
         return ir.passes.PassResult(model, bool(written))
 
 
@@ -47,6 +52,42 @@ def _write_out(node: ir.Node) -> bool:
     del node.attributes["auto_pad"]
     node.attributes.add(ir.AttrInt64s("pads", pads))
     return True
+
+
+def _write_ceil(node: ir.Node) -> bool:
+    attributes = node.attributes
+    if node.domain != "" or node.op_type not in _POOLS or attributes.get_int("ceil_mode", 0) == 0:
+        return False
+    sizes, kernel = _sizes(node.inputs[0]), attributes.get_ints("kernel_shape", None)
+    if sizes is None or kernel is None or "auto_pad" in attributes or attributes.get_int("count_include_pad", 0) != 0:
+        return False
+    pads = attributes.get_ints("pads", [0] * 2 * len(kernel))
+    ends = [
+        _end(size, width, stride, dilation, begin, end)
+        for size, width, stride, dilation, begin, end in zip(
+            sizes,
+            kernel,
+            attributes.get_ints("strides", [1] * len(kernel)),
+            attributes.get_ints("dilations", [1] * len(kernel)),
+            pads[: len(kernel)],
+            pads[len(kernel) :],
+            strict=True,
+        )
+    ]
+    if any(end >= width for end, width in zip(ends, kernel, strict=True)):
+        return False
+    del attributes["ceil_mode"]
+    attributes["pads"] = ir.AttrInt64s("pads", [*pads[: len(kernel)], *ends])
+    return True
+
+
+def _end(size: int, kernel: int, stride: int, dilation: int, begin: int, end: int) -> int:
+    """Padding at the end with which whole windows are as many as ceil_mode gives."""
+    reach = (kernel - 1) * dilation + 1
+    windows = -(-(size + begin + end - reach) // stride) + 1
+    if (windows - 1) * stride >= size + begin:
+        windows -= 1
+    return max((windows - 1) * stride + reach - size - begin, 0)
 
 
 def _sizes(value: ir.Value | None) -> list[int] | None:

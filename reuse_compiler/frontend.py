@@ -112,11 +112,12 @@ def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
     PlainSum()(model)
     for _ in range(_ROUNDS):
         InferShapes()(model)
+        if ExplicitPads()(model).modified:
+            InferShapes()(model)
         folded = FoldConstants()(model).modified
         removed = RemoveIdentities()(model).modified
         if not folded and not removed:
             break
-    ExplicitPads()(model)
     FoldAffine()(model)
     SplitBatchNorm()(model)
     common.RemoveUnusedNodesPass()(model)

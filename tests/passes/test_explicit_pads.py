@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import numpy_helper, parser
@@ -54,6 +54,48 @@ def test_values_stay(
         return
     if after is not None:
         np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6)
+
+
+@settings(max_examples=150)
+@given(
+    op=st.sampled_from(["MaxPool", "AveragePool", "LpPool"]),
+    size=st.lists(st.integers(3, 8), min_size=1, max_size=2),
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 4),
+    dilation=st.integers(1, 2),
+    begin=st.integers(0, 3),
+    end=st.integers(0, 3),
+)
+def test_ceil_mode_becomes_padding_at_the_end(
+    op: str, size: list[int], kernel: int, stride: int, dilation: int, begin: int, end: int, evaluate: Evaluate
+) -> None:
+    """Values stay, and shape inference then gives the shape that onnxruntime computes."""
+    dilation = 1 if op == "AveragePool" else dilation
+    assume(max(begin, end) < kernel and min(size) + begin + end >= (kernel - 1) * dilation + 1)
+    rank = len(size)
+    attributes = f"kernel_shape={[kernel] * rank}, strides={[stride] * rank}, pads={[begin] * rank + [end] * rank}"
+    attributes += f", dilations={[dilation] * rank}" if dilation > 1 else ""
+    text = f'<ir_version: 8, opset_import: ["" : 18]> g (float{[1, 2, *size]} x) => (float[] y) {{ y = {op}<{attributes}, ceil_mode=1>(x) }}'
+    proto = parser.parse_model(text)
+    feeds = {"x": np.random.default_rng(0).standard_normal((1, 2, *size)).astype(np.float32)}
+    before = evaluate(proto, feeds)["y"]
+    model = ir.from_proto(proto)
+    InferShapes()(model)
+    changed = ExplicitPads()(model).modified
+    assert changed == ("ceil_mode" not in model.graph[0].attributes)
+    assert changed or dilation > 1
+    if changed:
+        InferShapes()(model)
+        assert model.graph.outputs[0].shape == before.shape
+        np.testing.assert_allclose(evaluate(ir.to_proto(model), feeds)["y"], before, rtol=1e-6)
+
+
+def test_ceil_mode_stays_where_padding_is_counted() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 18]> g (float[1,2,8] x) => (float[] y)
+        { y = AveragePool<kernel_shape=[3], strides=[2], ceil_mode=1, count_include_pad=1>(x) }"""
+    model = ir.from_proto(parser.parse_model(text))
+    InferShapes()(model)
+    assert not ExplicitPads()(model).modified
 
 
 def test_dilation_widens_the_kernel() -> None:

@@ -147,11 +147,11 @@ class Builder:
         most = 0 if average and self.exact and not padded else 1
         begin, end = ([self.count(0, min(most, k - 1)) for k in kernel] for _ in range(2))
         extents = [n + b + e - k for n, b, e, k in zip(sizes, begin, end, kernel, strict=True)]
-        over = [-extent % stride for extent, stride in zip(extents, strides, strict=True)]
-        # What onnx and onnxruntime agree on: the last window of ceil mode begins inside, and padding is not counted.
-        ceil = not average and all(o < k - e for o, k, e in zip(over, kernel, end, strict=True)) and self.count(0, 1)
         if min(extents) < 0:
             return
+        over = [-extent % stride for extent, stride in zip(extents, strides, strict=True)]
+        # In ceil mode the last window has to begin inside, else onnx and onnxruntime do not agree on the shape.
+        ceil = not padded and all(o < k - e for o, k, e in zip(over, kernel, end, strict=True)) and self.count(0, 1)
         shape = [(e + (o if ceil else 0)) // s + 1 for e, o, s in zip(extents, over, strides, strict=True)]
         counted = {"count_include_pad": 1} if padded else {}
         attributes = {"kernel_shape": kernel, "strides": strides, "pads": begin + end, "ceil_mode": int(ceil)}
