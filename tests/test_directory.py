@@ -15,6 +15,8 @@ from reuse_compiler.errors import ModelError, PlanError, ProgramError, ReuseErro
 from reuse_compiler.frontend import load
 from reuse_compiler.plan import Plan
 
+PROGRAM = FILES[1]
+
 
 class Stop(Exception):
     pass
@@ -29,25 +31,26 @@ def listed(folder: Path) -> dict[str, str]:
 
 def test_a_folder_appears_whole(tmp_path: Path) -> None:
     with replacing_directory(tmp_path / "out") as folder:
-        (folder / "plan.json").write_text("new")
+        (folder / PROGRAM).write_text("new")
         assert not (tmp_path / "out").exists()
-    assert listed(tmp_path) == {"out/plan.json": "new"}
+    assert listed(tmp_path) == {f"out/{PROGRAM}": "new"}
 
 
 def test_one_that_compile_wrote_is_replaced(tmp_path: Path) -> None:
     for name in FILES:
         with replacing_directory(tmp_path / "out") as folder:
+            (folder / PROGRAM).write_text("x")
             (folder / name).write_text("x")
-    assert listed(tmp_path) == {f"out/{FILES[-1]}": "x"}
+    assert listed(tmp_path) == {f"out/{PROGRAM}": "x", f"out/{FILES[-1]}": "x"}
 
 
 def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with replacing_directory(tmp_path / "link") as folder:
-        (folder / "plan.json").write_text("new")
+        (folder / PROGRAM).write_text("new")
     assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "real" / "plan.json").read_text() == "new"
+    assert (tmp_path / "real" / PROGRAM).read_text() == "new"
 
 
 @pytest.mark.parametrize("before", [None, "old"])
@@ -55,18 +58,18 @@ def test_a_block_that_fails_leaves_what_was_there(before: str | None, tmp_path: 
     out = tmp_path / "out"
     if before is not None:
         out.mkdir()
-        (out / "plan.json").write_text(before)
+        (out / PROGRAM).write_text(before)
     with pytest.raises(Stop), replacing_directory(out) as folder:
-        (folder / "plan.json").write_text("new")
+        (folder / PROGRAM).write_text("new")
         raise Stop
-    assert listed(tmp_path) == ({} if before is None else {"out/plan.json": "old"})
+    assert listed(tmp_path) == ({} if before is None else {f"out/{PROGRAM}": "old"})
     assert [item.name for item in tmp_path.iterdir()] == ([] if before is None else ["out"])
 
 
 def test_an_exchange_that_fails_puts_the_old_folder_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    (out / "plan.json").write_text("old")
+    (out / PROGRAM).write_text("old")
     replace, calls = Path.replace, []
 
     def fail_second(self: Path, target: Path) -> Path:
@@ -77,24 +80,24 @@ def test_an_exchange_that_fails_puts_the_old_folder_back(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(Path, "replace", fail_second)
     with pytest.raises(OSError, match="no more room"), replacing_directory(out) as folder:
-        (folder / "plan.json").write_text("new")
+        (folder / PROGRAM).write_text("new")
     monkeypatch.undo()
-    assert listed(tmp_path) == {"out/plan.json": "old"}
+    assert listed(tmp_path) == {f"out/{PROGRAM}": "old"}
     assert [item.name for item in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.parametrize("foreign", ["thesis.tex", ".hidden", "program.safetensors.bak"])
+@pytest.mark.parametrize("foreign", ["thesis.tex", ".hidden", "plan.json.bak"])
 def test_a_folder_with_anything_else_is_untouched(foreign: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    for name in (foreign, "plan.json"):
+    for name in (foreign, PROGRAM):
         (out / name).write_text("mine")
     with (
         pytest.raises(ReuseError, match=f"holds {foreign}, which compile did not write: choose another folder"),
         replacing_directory(out),
     ):
         pytest.fail("the block began")
-    assert listed(tmp_path) == {f"out/{foreign}": "mine", "out/plan.json": "mine"}
+    assert listed(tmp_path) == {f"out/{foreign}": "mine", f"out/{PROGRAM}": "mine"}
 
 
 def test_a_place_that_cannot_be_a_folder(tmp_path: Path) -> None:
