@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reuse_compiler.api import (
+        ReuseError,
         Session,
         fit,
         load,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ReuseError",
     "Session",
     "__version__",
     "fit",
@@ -36,6 +38,10 @@ __all__ = [
     "rewrite",
     "simulate",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> object:

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from reuse_compiler.backend.accelerator import lowering
 from reuse_compiler.backend.accelerator.hardware import Hardware, load_hardware
 from reuse_compiler.backend.accelerator.program import Program
+from reuse_compiler.errors import ReuseError
 from reuse_compiler.fitting import fit
 from reuse_compiler.frontend import load
 from reuse_compiler.passes.rewrite import rewrite
@@ -15,7 +16,18 @@ from reuse_compiler.session import Session
 from reuse_compiler.simulation import simulate
 from reuse_compiler.streams import open_stream
 
-__all__ = ["Session", "fit", "load", "load_hardware", "lower", "open_stream", "profile", "rewrite", "simulate"]
+__all__ = [
+    "ReuseError",
+    "Session",
+    "fit",
+    "load",
+    "load_hardware",
+    "lower",
+    "open_stream",
+    "profile",
+    "rewrite",
+    "simulate",
+]
 
 
 def lower(model: ir.Model, hardware: Hardware) -> Program:

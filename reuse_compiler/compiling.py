@@ -24,7 +24,7 @@ from reuse_compiler.model_profile import Profile
 from reuse_compiler.passes.rewrite import rewrite
 from reuse_compiler.plan import Plan
 from reuse_compiler.replay import Replay, ReplayResult
-from reuse_compiler.report import Report
+from reuse_compiler.report import Report, Verification
 from reuse_compiler.session import Session
 from reuse_compiler.simulation import Simulator, simulate
 from reuse_compiler.streams import Frame, Stream
@@ -69,19 +69,43 @@ def compile_model(
         program_file.save(program, folder / FILES[1])
         reference = plan.model.model_copy(update={"path": str(model.path.absolute())})
         plan.model_copy(update={"model": reference}).save(folder / FILES[2])
+        profile = profile or _profile_before(directory, plan)
         if profile is not None:
             profile.save(folder / FILES[3])
         if stream is None:
             return None
+        verified: dict[str, ReplayResult] = {}
         if verify_frames:
-            verify(model, plan, folder / FILES[0], program, stream, verify_frames, threads=threads, progress=progress)
+            verified = verify(
+                model, plan, folder / FILES[0], program, stream, verify_frames, threads=threads, progress=progress
+            )
         if not run:
             return None
         report = simulate(
             model, program, stream, hardware=hardware, state=plan.state, threads=threads, progress=progress
         )
+        report = report.model_copy(update={"verification": _found(verified)})
         report.save(folder / FILES[4])
         return report
+
+
+def _found(results: Mapping[str, ReplayResult]) -> dict[str, Verification]:
+    return {
+        executor: Verification(
+            frames=result.frames,
+            flips=sum(site.flips for site in result.sites.values()),
+            linear=max((site.linear for site in result.sites.values()), default=0.0),
+            outputs=max(result.outputs.values(), default=0.0),
+        )
+        for executor, result in results.items()
+    }
+
+
+def _profile_before(directory: Path, plan: Plan) -> Profile | None:
+    """The profile of an earlier compilation of the same model, which a new plan does not outdate."""
+    path = directory / FILES[3]
+    found = Profile.load(path) if path.is_file() else None
+    return found if found is not None and found.model.sha256 == plan.model.sha256 else None
 
 
 def verify(

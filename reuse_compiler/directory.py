@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -101,14 +102,18 @@ def replacing_directory(path: Path) -> Iterator[Path]:
     """Give an empty temporary folder beside `path`; it takes the place of `path` when the block ends without an error,
     and else `path` is as it was.
 
-    An existing folder is replaced only if it holds nothing but what a compilation wrote. Raises ReuseError otherwise,
-    or where the parent is missing or not writable.
+    An existing folder is replaced only if it is empty or holds what a compilation wrote and nothing else. Raises
+    ReuseError otherwise, or where it or the parent is missing or not writable.
     """
     path = path.resolve()
     if path.is_dir():
         foreign = sorted(item.name for item in path.iterdir() if item.name not in FILES)
         if foreign:
             raise ReuseError(f"{path}: holds {foreign[0]}, which compile did not write: choose another folder")
+        if alone := _not_compiled(path):
+            raise ReuseError(f"{path}: holds {alone}, and no program: compile did not write it: choose another folder")
+        if not os.access(path, os.W_OK):
+            raise ReuseError(f"{path}: cannot write: the folder is read-only: choose another folder")
     elif path.exists():
         raise ReuseError(f"{path}: is a file: choose a folder")
     try:
@@ -121,6 +126,12 @@ def replacing_directory(path: Path) -> Iterator[Path]:
         _exchange(path, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _not_compiled(path: Path) -> str | None:
+    """A file of a folder that has the names of a compilation's files, but is none; None where the folder is empty."""
+    present = [name for name in FILES if (path / name).exists()]
+    return None if FILES[1] in present or not present else present[0]
 
 
 def _exchange(path: Path, new: Path) -> None:

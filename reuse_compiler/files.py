@@ -18,9 +18,12 @@ __all__ = ["read_bytes", "read_text", "replacing", "sha256", "write_bytes", "wri
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` when the block ends without an error.
 
-    Raises ReuseError where the folder is missing or not writable.
+    A link stays one: the file behind it is replaced. Raises ReuseError where the folder is missing or not writable, or
+    `path` is there already and no regular file.
     """
-    target = Path(path)
+    if Path(path).exists() and not Path(path).is_file():
+        raise ReuseError(f"{path}: is no regular file: choose another place")
+    target = Path(path).resolve()
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
         os.close(handle)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,7 @@ def fit(
     reference = ModelRef(path=str(model.path), sha256=model.sha256)
     profile.require(reference)
     chosen = dict(overrides or {})
-    _check_options(profile, clusters, deadband, exclude, chosen)
+    _check_options(profile, clusters, clip, deadband, exclude, chosen)
     _check_sites(model, profile)
     if state is not None and dict(state) != profile.state:
         raise PlanError(f"state is {dict(state)}, of the profile {profile.state}: profile with the state of the plan")
@@ -108,7 +108,12 @@ def fit(
 
 
 def _check_options(
-    profile: Profile, clusters: int, deadband: float, exclude: Collection[str], overrides: Mapping[str, int]
+    profile: Profile,
+    clusters: int,
+    clip: str,
+    deadband: float,
+    exclude: Collection[str],
+    overrides: Mapping[str, int],
 ) -> None:
     known = {site.node for site in profile.sites}
     for option, names in (("exclude", exclude), ("override", overrides)):
@@ -118,6 +123,8 @@ def _check_options(
     for name in overrides:
         if name in exclude:
             raise PlanError(f"site {name} is excluded and has an override: give one of both")
+    if clip not in get_args(Clip):
+        raise PlanError(f"clip is {clip}: give one of {', '.join(get_args(Clip))}")
     if not 2 <= clusters <= MAX_CLUSTERS:
         raise PlanError(f"clusters is {clusters}: give 2 to {MAX_CLUSTERS:,}")
     for name, number in overrides.items():

@@ -23,6 +23,7 @@ __all__ = [
     "StateBytes",
     "StreamStatistics",
     "Totals",
+    "Verification",
 ]
 
 
@@ -143,6 +144,16 @@ class RunStatistics(Strict):
     peak_memory_bytes: int
 
 
+class Verification(Strict):
+    """What the replay check of a compilation found on an executor: frames, indices that rounding moved over an edge, and
+    the largest deviations of linear outputs and outputs, as shares of their scale."""
+
+    frames: int
+    flips: int
+    linear: float
+    outputs: float
+
+
 class Report(Document):
     """report.json."""
 
@@ -159,3 +170,4 @@ class Report(Document):
     accuracy: Accuracy
     layers: list[LayerReport]
     run: RunStatistics
+    verification: dict[str, Verification] = Field(default_factory=dict)

@@ -22,6 +22,7 @@ from reuse_compiler.backend.accelerator.interpreter import Interpreter
 from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.backend.accelerator.program_file import digest
 from reuse_compiler.backend.accelerator.trace import TraceWriter
+from reuse_compiler.backend.accelerator.validation import check_references
 from reuse_compiler.costing import summarize
 from reuse_compiler.errors import ProgramError
 from reuse_compiler.feedback import Feedback
@@ -112,6 +113,7 @@ def simulate(
     simulator = Simulator(program, model, state or {}, threads)
     reference = Reference(model, state or {}, threads)
     costs, deviation = CostModel(program, hardware), Deviation()
+    check_references(program)
     for code in (program.reuse, program.baseline):
         check_code(program, code, hardware)
     rows = np.zeros((_BLOCK, costs.columns), np.int64)

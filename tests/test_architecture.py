@@ -85,6 +85,7 @@ def test_static_tools_see_every_module() -> None:
 
 def test_the_public_names() -> None:
     assert reuse_compiler.__all__ == [
+        "ReuseError",
         "Session",
         "__version__",
         "fit",

@@ -73,9 +73,9 @@ def check_code(program: Program, code: Code, hardware: Hardware) -> None:
         committed[instruction.layer] += _committed(operation)
     for number, info in enumerate(program.layers):
         if info.backend != "host":
-            _require(macs[number] == info.macs, f"layer {info.name}: tiles do {macs[number]} MACs of {info.macs}")
+            _require_code(macs[number] == info.macs, f"layer {info.name}: tiles do {macs[number]} MACs of {info.macs}")
         if code is program.reuse:
-            _require(
+            _require_code(
                 committed[number] == info.inputs,
                 f"layer {info.name}: tiles commit {committed[number]} inputs of {info.inputs}",
             )
@@ -87,7 +87,7 @@ def _check_move(operation: Operation, hardware: Hardware) -> None:
     counts = count_events(operation, _NO_COLUMNS, 1, hardware)
     read = sum(counts.get(event, 0) for event in (Event.DRAM_READ, Event.EDRAM_READ, Event.BUFFER_READ))
     written = sum(counts.get(event, 0) for event in (Event.DRAM_WRITE, Event.EDRAM_WRITE, Event.BUFFER_WRITE))
-    _require(read == written == size, f"a move of {size} bytes reads {read} and writes {written}")
+    _require_code(read == written == size, f"a move of {size} bytes reads {read} and writes {written}")
 
 
 def _all_macs(operation: Operation) -> int:
@@ -108,6 +108,11 @@ def _committed(operation: Operation) -> int:
     if isinstance(instruction, DeltaConv):
         return instruction.in_channels * instruction.commit0 * instruction.commit1 * instruction.commit2
     return 0
+
+
+def _require_code(holds: bool, message: str) -> None:
+    if not holds:
+        raise VerificationError(f"{message}: the program was edited or is damaged: compile again")
 
 
 def _require(holds: bool, message: str) -> None:

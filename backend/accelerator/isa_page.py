@@ -72,7 +72,7 @@ machine with every layer dense. Both have this form:
 | frame | for every frame | copies the inputs in, computes, copies the outputs out |
 | `halt` | once | |
 
-Each section ends with `sync`. Before a frame begins, the frame's inputs are put into DRAM at the addresses that the
+Each section that has instructions ends with `sync`. Before a frame begins, the frame's inputs are put into DRAM at the addresses that the
 program binds to their names; after it, the outputs are taken from there. The constants fill DRAM from address 0.
 
 | memory | holds | addressed by |

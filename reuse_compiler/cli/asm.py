@@ -33,15 +33,17 @@ def asm(
     """Make a program of its text, and the data of another."""
     from reuse_compiler.backend.accelerator import program_file
     from reuse_compiler.backend.accelerator.assembler import assemble
-    from reuse_compiler.errors import ProgramError
+    from reuse_compiler.backend.accelerator.validation import check_program
+    from reuse_compiler.errors import ProgramError, VerificationError
     from reuse_compiler.files import read_text
 
-    require_file_place(output)
+    require_file_place(output, text)
     source = read_text(text)
     _, loaded = load_program(data)
     try:
         made = assemble(source, loaded)
-    except ProgramError as error:
+        check_program(made)
+    except (ProgramError, VerificationError) as error:
         raise ProgramError(f"{text}: {error}") from error
     program_file.save(made, output)
     counts = {"reuse": len(made.reuse.instructions), "baseline": len(made.baseline.instructions)}

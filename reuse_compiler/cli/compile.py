@@ -80,8 +80,8 @@ def compile_(
 ) -> None:
     """Make the reuse model and the accelerator's program.
 
-    DIR gets the rewritten ONNX file, the program, the plan, and with a stream the report of running it. A few frames
-    are verified by replay.
+    DIR gets the rewritten ONNX file, the program and the plan; the profile where the plan is fitted here; and with a
+    stream the report of running it. A stream's first frames are verified by replay.
     """
     from reuse_compiler.backend.accelerator.hardware import load_hardware
     from reuse_compiler.compiling import compile_model
@@ -120,6 +120,8 @@ def compile_(
         print_json(_as_json(output, report))
         return
     print_compiled(chosen, output, report)
+    if recording is not None:
+        print_line("its first frames are verified by replay, in onnxruntime and on the accelerator")
 
 
 def _require_source(context: typer.Context, plan: Path | None, stream: str | None) -> None:

@@ -27,7 +27,7 @@ def disasm(
     from reuse_compiler.backend.accelerator.assembler import disassemble
     from reuse_compiler.files import write_text
 
-    require_file_place(output)
+    require_file_place(output, program)
     path, loaded = load_program(program)
     text = disassemble(loaded)
     if output is not None:

@@ -75,7 +75,7 @@ def fit(
     if profile is None and stream is None:
         raise typer.BadParameter("give a profile, or a stream to profile first", param_hint="--profile or --stream")
     require_threads(threads)
-    require_file_place(output)
+    require_file_place(output, model, profile, stream, preprocess)
     fed_back, overrides = parse_state(state), parse_sites(site)
     loaded = load(model, shapes=parse_shapes(shape))
     if profile is not None:

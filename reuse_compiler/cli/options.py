@@ -33,6 +33,7 @@ __all__ = [
     "parse_shapes",
     "parse_sites",
     "parse_state",
+    "require_different",
     "require_file_place",
     "require_parent",
     "require_state",
@@ -174,13 +175,25 @@ def require_parent(path: Path) -> None:
         raise ReuseError(f"{path}: there is no folder {folder}: make it first")
 
 
-def require_file_place(path: Path | None) -> None:
-    """ReuseError, before any work is done, where `path`, if there is one, cannot become a file."""
+def require_file_place(path: Path | None, *read: Path | str | None) -> None:
+    """ReuseError, before any work is done, where `path`, if there is one, cannot become a file, or is one that the
+    command reads."""
     if path is None:
         return
     require_parent(path)
     if path.is_dir():
         raise ReuseError(f"{path}: is a folder: give the name of a file")
+    for source in read:
+        if source is not None and path.exists() and Path(source).exists() and path.samefile(source):
+            raise ReuseError(f"{path}: this command reads it: write to another file")
+
+
+def require_different(*paths: Path | None) -> None:
+    """ReuseError where two results are to go to one file."""
+    given = [path.absolute() for path in paths if path is not None]
+    for path in given:
+        if given.count(path) > 1:
+            raise ReuseError(f"{path}: two results are to go there: give each a file of its own")
 
 
 def require_state(given: dict[str, str], planned: dict[str, str]) -> None:

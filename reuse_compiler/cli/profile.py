@@ -54,7 +54,7 @@ def profile(
     from reuse_compiler.frontend import load
 
     require_threads(threads)
-    require_file_place(output)
+    require_file_place(output, model, stream, preprocess)
     fed_back = parse_state(state)
     loaded = load(model, shapes=parse_shapes(shape))
     recording = open_for(loaded, stream, preprocess, frames, fed_back)

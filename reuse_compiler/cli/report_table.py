@@ -85,7 +85,7 @@ def print_summary(report: Report) -> None:
     print_line(f"loss      {accuracy_text(report.accuracy)}")
     print_line(
         f"MACs      {total.macs_computed / total.frames:,.0f} of {total.macs / total.frames:,.0f} a frame are computed;"
-        f" {percent(total.reuse_nonzero)} % are saved beyond those with an input of 0.0"
+        f" {percent(total.reuse_nonzero)} % are saved without counting inputs of exactly 0.0"
     )
     print_line(
         f"state     {byte_size(state.indices + state.linear)}: {byte_size(state.buffer)} in the I/O buffer,"

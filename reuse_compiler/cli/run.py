@@ -19,6 +19,7 @@ from reuse_compiler.cli.options import (
     StreamSource,
     Threads,
     parse_state,
+    require_different,
     require_file_place,
     require_state,
     require_threads,
@@ -90,7 +91,7 @@ def run(
         Path | None, typer.Option(metavar="F.npz", help="Write the indices of every site, frames first.")
     ] = None,
     trace: Annotated[
-        Path | None, typer.Option(metavar="F", help="Write the trace, from which other hardware can be costed.")
+        Path | None, typer.Option(metavar="F", help="Write the trace: counts of every frame and instruction.")
     ] = None,
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="The original model, where it has moved.", show_default=False)
@@ -105,12 +106,13 @@ def run(
     ] = None,
 ) -> None:
     """Run a compiled model: outputs, loss, cycles, energy."""
-    from reuse_compiler.directory import CompiledDirectory
+    from reuse_compiler.directory import FILES, CompiledDirectory
 
     _require_executor(executor, hardware, trace)
     require_threads(threads)
     for place in (outputs, indices, trace, None if json == _STDOUT else json):
-        require_file_place(place)
+        require_file_place(place, stream, preprocess, model, *(directory / name for name in FILES[:4]))
+    require_different(outputs, indices, trace, None if json == _STDOUT else json)
     compiled = CompiledDirectory.open(directory, model)
     require_state(parse_state(state), compiled.plan.state)
     original = compiled.original()

@@ -31,7 +31,7 @@ def attempt(invoke: Invoke, tmp_path: Path) -> Callable[..., str]:
         if command == "compile":
             place = older / "compiled"
             place.mkdir(exist_ok=True)
-            kept = place / "plan.json"
+            kept = place / "program.safetensors"
         else:
             place = kept = older / "result.json"
         kept.write_text("older")

@@ -106,5 +106,8 @@ def test_a_plan_is_no_profile(invoke: Invoke, model: Path, profile: Path, tmp_pa
     plan = tmp_path / "plan.json"
     invoke("fit", model, "--profile", profile, "-o", plan)
     before = plan.read_bytes()
-    assert "not a profile" in invoke("fit", model, "--profile", plan, "-o", plan).complaint
+    assert "not a profile" in invoke("fit", model, "--profile", plan, "-o", tmp_path / "other.json").complaint
+    assert "this command reads it" in invoke("fit", model, "--profile", plan, "-o", plan).complaint
+    assert "this command reads it" in invoke("fit", model, "--profile", profile, "-o", model).complaint
     assert plan.read_bytes() == before
+    assert not (tmp_path / "other.json").exists()

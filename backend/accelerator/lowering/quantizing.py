@@ -5,7 +5,7 @@ from __future__ import annotations
 from reuse_compiler.backend.accelerator.isa import ConfigureQuantizer, Quantize
 from reuse_compiler.backend.accelerator.lowering.graph import Layer
 from reuse_compiler.backend.accelerator.lowering.storage import State
-from reuse_compiler.backend.accelerator.lowering.tiling import split_range
+from reuse_compiler.backend.accelerator.lowering.tiling import runs
 from reuse_compiler.backend.accelerator.lowering.work import (
     Context,
     Planned,
@@ -50,19 +50,20 @@ def quantize_shared(
     context.quantized.add(state.list)
     data = context.storages.by_tensor[layer.inputs[0].name]
     size = quantizer.index_dtype.itemsize
-    axis = 0 if extents[0] > 1 else 1
-    unit = extents[1] * extents[2] if axis == 0 else extents[2]
-    staged = [itemsize for storage, itemsize in ((data, 4), (state.index, size), (state.list, size))
-              if storage.buffer_address is None]  # fmt: skip
-    step = _largest_step(extents[axis], unit, staged, context.placement.staging_bytes)
-    if step == 0:
+    itemsizes = [(data, 4), (state.index, size), (state.list, size)]
+    staged = [itemsize for storage, itemsize in itemsizes if storage.buffer_address is None]
+
+    def fits(axis: int, count: int, alone: bool) -> bool:
+        needed = sum(box_bytes((count, *extents[axis + 1 :]), itemsize) for itemsize in staged)
+        return needed <= context.placement.staging_bytes // (1 if alone else 2) - (64 if needed else 0)
+
+    parts = runs(extents, fits)
+    if parts is None:
         raise StagingTooSmallError(layer.name)
-    parts = split_range(extents[axis], step)
     works = []
-    for number, (start, count) in enumerate(parts):
+    for number, box in enumerate(parts):
         work = Work()
         context.half(number, len(parts))
-        box = tuple((start, count) if other == axis else (0, extent) for other, extent in enumerate(extents))
         x = context.block(work, data, extents, box, 4, read=True)
         index = context.block(work, state.index, extents, box, size, read=True)
         past = context.block(work, state.list, extents, box, size, read=False)
@@ -71,7 +72,7 @@ def quantize_shared(
             x=x.address,
             index=index.address,
             list=past.address,
-            channel=start if axis == 1 else 0,
+            channel=box[1][0],
             outer=box[0][1],
             channels=box[1][1],
             inner=box[2][1],
@@ -81,14 +82,3 @@ def quantize_shared(
         context.write_back(work, state.list, past, extents, box, size)
         works.append(work)
     pipeline(context.emitter, works)
-
-
-def _largest_step(extent: int, unit: int, itemsizes: list[int], staging: int) -> int:
-    """How many of `extent` rows of `unit` elements a part may have; 0 where not even one fits."""
-    step = extent
-    while step and itemsizes:
-        room = staging if step == extent else staging // 2
-        if sum(box_bytes((step, unit), itemsize) for itemsize in itemsizes) <= room - 64:
-            break
-        step //= 2
-    return step

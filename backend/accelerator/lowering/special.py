@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from reuse_compiler.backend.accelerator.isa import Elementwise, Function, Pool, Special
-from reuse_compiler.backend.accelerator.lowering.emitter import Box, Region
+from reuse_compiler.backend.accelerator.lowering.emitter import Box
 from reuse_compiler.backend.accelerator.lowering.graph import (
     ConcatSpec,
     ElementwiseSpec,
@@ -14,7 +15,7 @@ from reuse_compiler.backend.accelerator.lowering.graph import (
     PoolSpec,
 )
 from reuse_compiler.backend.accelerator.lowering.storage import Storage
-from reuse_compiler.backend.accelerator.lowering.tiling import ConvTile, conv_tiles, split_range
+from reuse_compiler.backend.accelerator.lowering.tiling import ConvTile, conv_tiles, runs
 from reuse_compiler.backend.accelerator.lowering.work import (
     Block,
     Context,
@@ -33,77 +34,74 @@ def lower_function(context: Context, layer: Layer, spec: FunctionSpec) -> None:
     """One function over all elements, in parts where an operand lies in DRAM."""
     data, output = _operands(context, layer)
     size = math.prod(layer.outputs[0].shape)
+    staged = sum(storage.buffer_address is None for storage in (data, output))
     works = []
-    parts = split_range(size, _part(context, layer, size, 4 * sum(s.buffer_address is None for s in (data, output))))
+    parts = _runs(context, layer, (size,), lambda axis, count: staged * box_bytes((count,), 4))
     for number, part in enumerate(parts):
         work = Work()
         context.half(number, len(parts))
-        x = context.block(work, data, (size,), (part,), 4, read=True)
-        y = context.block(work, output, (size,), (part,), 4, read=False)
-        work.computes.append(_copy(context, spec, x, y, (1, 1, 1, part[1]), (0, 0, 0), (0, 0, 0)))
-        context.write_back(work, output, y, (size,), (part,), 4)
+        x = context.block(work, data, (size,), part, 4, read=True)
+        y = context.block(work, output, (size,), part, 4, read=False)
+        work.computes.append(_copy(context, spec, x, y, (1, 1, 1, part[0][1]), (0, 0, 0), (0, 0, 0)))
+        context.write_back(work, output, y, (size,), part, 4)
         works.append(work)
     pipeline(context.emitter, works)
 
 
 def lower_elementwise(context: Context, layer: Layer, spec: ElementwiseSpec) -> None:
-    """One function of two operands, in parts along the outermost axis where an operand lies in DRAM."""
+    """One function of two operands, in runs of the output where one lies in DRAM."""
     by_tensor = context.storages.by_tensor
     output = by_tensor[layer.outputs[0].name]
     operands = [by_tensor[tensor.name] for tensor in layer.inputs]
-    strides = [spec.a_strides, spec.b_strides][: len(operands)]
-    sizes = spec.sizes or (1,)
-    steps = [side or (0,) for side in strides]
-    per_row = sum(
-        4 * (side[0] or storage.bytes // 4) for storage, side in zip(operands, steps, strict=True)
-        if storage.buffer_address is None
-    )  # fmt: skip
-    row = math.prod(sizes[1:])
-    per_row += 4 * row if output.buffer_address is None else 0
-    parts = split_range(sizes[0], _part(context, layer, sizes[0], per_row, fixed=192))
+    sizes, total = spec.sizes or (1,), math.prod(spec.sizes)
+    strides = [side or (0,) for side in (spec.a_strides, spec.b_strides)]
+
+    def staged(axis: int, count: int) -> int:
+        box = _run(sizes, axis, count)
+        spans = [_span(side, box)[1] for storage, side in zip(operands, strides, strict=False) if _in_dram(storage)]
+        spans += [math.prod(extent for _, extent in box)] if _in_dram(output) else []
+        return sum(box_bytes((span,), 4) for span in spans)
+
     works = []
-    for number, (start, count) in enumerate(parts):
+    parts = _runs(context, layer, sizes, staged)
+    for number, box in enumerate(parts):
         work = Work()
         context.half(number, len(parts))
         blocks = [
-            _rows(context, work, storage, side[0], start, count) for storage, side in zip(operands, steps, strict=True)
+            context.block(work, storage, (storage.bytes // 4,), (_span(side, box),), 4, read=True)
+            for storage, side in zip(operands, strides, strict=False)
         ]
-        total = math.prod(sizes)
-        box = ((start * row, count * row),)
-        y = context.block(work, output, (total,), box, 4, read=False)
-        instruction, reads = _elementwise(context, spec, blocks, y, (count, *sizes[1:]), start)
-        work.computes.append(Planned(instruction, reads, [y.region]))
-        context.write_back(work, output, y, (total,), box, 4)
+        target = (_span(dense_strides(sizes), box),)
+        y = context.block(work, output, (total,), target, 4, read=False)
+        instruction = _elementwise(context, spec, blocks, y, box)
+        work.computes.append(Planned(instruction, [block.region for block in blocks], [y.region]))
+        context.write_back(work, output, y, (total,), target, 4)
         works.append(work)
     pipeline(context.emitter, works)
 
 
-def _rows(context: Context, work: Work, storage: Storage, stride: int, start: int, count: int) -> Block:
-    """The part of an operand that rows start..start+count-1 read: all of it where it is repeated along them."""
-    size = storage.bytes // 4
-    part = (start * stride, count * stride) if stride else (0, size)
-    return context.block(work, storage, (size,), (part,), 4, read=True)
+def _span(strides: tuple[int, ...], box: Box) -> tuple[int, int]:
+    """First element that a run of the output reads of an operand, and how many from there on."""
+    first = sum(start * stride for (start, _), stride in zip(box, strides, strict=True))
+    return first, sum((extent - 1) * stride for (_, extent), stride in zip(box, strides, strict=True)) + 1
 
 
-def _elementwise(
-    context: Context, spec: ElementwiseSpec, blocks: list[Block], y: Block, sizes: tuple[int, ...], start: int
-) -> tuple[Elementwise, list[Region]]:
+def _elementwise(context: Context, spec: ElementwiseSpec, blocks: list[Block], y: Block, box: Box) -> Elementwise:
+    sizes = tuple(extent for _, extent in box)
     pad = (1,) * (4 - len(sizes))
     zeros = (0,) * (4 - len(spec.a_strides))
     extents, a, b = (*pad, *sizes), (*zeros, *spec.a_strides), (*zeros, *spec.b_strides)
-    reads = [block.region for block in blocks]
     if spec.constant is None:
         second = blocks[1].address
     else:
-        base = context.constant(context.image.add(spec.constant))
-        second = base + 4 * start * (spec.b_strides[0] if spec.b_strides else 0)
+        second = context.constant(context.image.add(spec.constant)) + 4 * _span(spec.b_strides or (0,), box)[0]
     fields = {
         **{f"size{axis}": extent for axis, extent in enumerate(extents)},
         **{f"a_stride{axis}": stride for axis, stride in enumerate(a)},
         **{f"b_stride{axis}": stride for axis, stride in enumerate(b)},
         **{f"y_stride{axis}": stride for axis, stride in enumerate(dense_strides(extents))},
     }
-    instruction = Elementwise(
+    return Elementwise(
         layer=context.layer,
         function=spec.function,
         constant=0 if spec.constant is None else 1,
@@ -113,7 +111,6 @@ def _elementwise(
         y=y.address,
         **fields,
     )
-    return instruction, reads
 
 
 def lower_pool(context: Context, layer: Layer, spec: PoolSpec) -> None:
@@ -184,17 +181,15 @@ def lower_concat(context: Context, layer: Layer, spec: ConcatSpec) -> None:
     begin = 0
     for tensor, width in zip(layer.inputs, spec.widths, strict=True):
         data = context.storages.by_tensor[tensor.name]
-        staged = data.buffer_address is None and output.buffer_address is None
-        rows, columns = (spec.outer, width) if spec.outer > 1 else (width, 1)
-        parts = split_range(rows, _part(context, layer, rows, 4 * columns if staged else 0))
+        source, staged = (spec.outer, width), _in_dram(data) and _in_dram(output)
         works = []
-        for number, (start, count) in enumerate(parts):
+        parts = _runs(
+            context, layer, source, lambda axis, count, sizes=source, pays=staged: pays * _bytes(sizes, axis, count)
+        )
+        for number, part in enumerate(parts):
             work = Work()
             context.half(number, len(parts))
-            if spec.outer > 1:
-                _join(context, work, data, output, (rows, width), target, ((start, count), (0, width)), begin)
-            else:
-                _join(context, work, data, output, (1, width), target, ((0, 1), (start, count)), begin)
+            _join(context, work, data, output, source, target, part, begin)
             works.append(work)
         pipeline(context.emitter, works)
         begin += width
@@ -259,13 +254,27 @@ def _operands(context: Context, layer: Layer) -> tuple[Storage, Storage]:
     return by_tensor[layer.inputs[0].name], by_tensor[layer.outputs[0].name]
 
 
-def _part(context: Context, layer: Layer, size: int, row_bytes: int, fixed: int = 128) -> int:
-    """How many of `size` rows of `row_bytes` staged bytes a part may have."""
-    if row_bytes == 0:
-        return size
-    if size * row_bytes + fixed <= context.placement.staging_bytes:
-        return size
-    rows = (context.placement.staging_bytes // 2 - fixed) // row_bytes
-    if rows < 1:
+def _in_dram(storage: Storage) -> bool:
+    return storage.buffer_address is None
+
+
+def _run(sizes: tuple[int, ...], axis: int, count: int) -> Box:
+    """The box of `count` along `axis`, of all along the axes behind it and of one along those before."""
+    return (*[(0, 1)] * axis, (0, count), *((0, size) for size in sizes[axis + 1 :]))
+
+
+def _bytes(sizes: tuple[int, ...], axis: int, count: int) -> int:
+    return box_bytes((extent for _, extent in _run(sizes, axis, count)), 4)
+
+
+def _runs(context: Context, layer: Layer, sizes: tuple[int, ...], staged: Callable[[int, int], int]) -> list[Box]:
+    """Runs of an array whose staged bytes, by axis and count along it, one half holds, or all where it is one run."""
+
+    def fits(axis: int, count: int, alone: bool) -> bool:
+        needed = staged(axis, count)
+        return needed <= context.placement.staging_bytes // (1 if alone else 2) - (64 if needed else 0)
+
+    parts = runs(sizes, fits)
+    if parts is None:
         raise StagingTooSmallError(layer.name)
-    return int(rows)
+    return parts

@@ -9,12 +9,14 @@ cover the input exactly once, also elements that no window reads.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reuse_compiler.geometry import ConvGeometry
 
-__all__ = ["AxisTile", "ConvTile", "conv_tiles", "split_axis", "split_channels", "split_range"]
+__all__ = ["AxisTile", "ConvTile", "conv_tiles", "runs", "split_axis", "split_channels", "split_range"]
+
+Box = tuple[tuple[int, int], ...]  # (start, size) per axis
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,24 @@ def split_range(size: int, step: int) -> list[tuple[int, int]]:
     count = -(-size // step)
     even = -(-size // count)
     return [(start, min(even, size - start)) for start in range(0, size, even)]
+
+
+def runs(sizes: Sequence[int], fits: Callable[[int, int, bool], bool]) -> list[Box] | None:
+    """Boxes that cover an array in order, each a run of its elements; None where not even a single element fits.
+
+    `fits(axis, count, alone)` says whether a box of `count` along `axis` can be held, of all along the axes behind it
+    and of one along those before; `alone` where it is the only box. As much of the outermost axes as fits is taken.
+    """
+    if fits(0, sizes[0], True):
+        return [tuple((0, size) for size in sizes)]
+    for axis, size in enumerate(sizes):
+        if not fits(axis, 1, False):
+            continue
+        parts = split_range(size, _largest(size, lambda count, at=axis: fits(at, count, False)))  # type: ignore[misc]
+        before = itertools.product(*(range(extent) for extent in sizes[:axis]))
+        behind = tuple((0, extent) for extent in sizes[axis + 1 :])
+        return [(*((at, 1) for at in place), part, *behind) for place in before for part in parts]
+    return None
 
 
 def split_axis(geometry: ConvGeometry, axis: int, step: int, out_size: int | None = None) -> list[AxisTile]:

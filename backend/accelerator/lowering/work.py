@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from reuse_compiler.backend.accelerator.isa import Instruction, Load, Space, Store
@@ -117,14 +117,15 @@ class Context:
         return resident_block(storage, storage.buffer_address, shape, front, itemsize).region
 
     def store_whole(self, storage: Storage) -> None:
-        """Copy a storage that lives in the buffer to its place in DRAM, once a frame."""
+        """Copy a storage that lives in the buffer to its place in DRAM, once a frame; booked on the layer that made it."""
         if storage.buffer_address is None or storage in self.stored:
             return
         self.stored.add(storage)
         count = storage.bytes
         block = resident_block(storage, storage.buffer_address, (count,), ((0, count),), 1)
         planned = self._transfer(Store(), storage, block, (count,), ((0, count),), 1)
-        self.emitter.emit(planned.instruction, planned.reads, planned.writes)
+        instruction = replace(planned.instruction, layer=storage.first)
+        self.emitter.emit(instruction, planned.reads, planned.writes)
 
     def constant(self, constant: Constant) -> int:
         """eDRAM address of a resident constant."""
