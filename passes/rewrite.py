@@ -79,6 +79,10 @@ def planned_quantizers(model: Model, plan: Plan, sites: list[Site]) -> Mapping[s
             raise PlanError(f"plan: site {planned.node}: {model.path} has no such site: remove it from the plan")
         if site.input != planned.input:
             raise PlanError(f"plan: site {planned.node}: its input is {site.input}, not {planned.input}: correct it")
+    listed = {planned.node for planned in plan.sites}
+    missing = [site.node for site in sites if site.node not in listed]
+    if missing:
+        raise PlanError(f"plan: site {missing[0]} of {model.path} is missing: list it, as dense or as reuse")
     quantizers = plan.quantizers()
     for node, quantizer in quantizers.items():
         shape = by_node[node].shape

@@ -67,6 +67,14 @@ def test_a_plan_for_another_model_names_both(load: Load, plan_for: PlanFor) -> N
         rewrite(model, plan)
 
 
+def test_a_plan_that_lacks_a_site_is_rejected(load: Load, plan_for: PlanFor) -> None:
+    model = load(NETWORK, **WEIGHTS)
+    plan = plan_for(model)
+    lost = plan.sites.pop(1)
+    with pytest.raises(PlanError, match=f"site {lost.node} of .* is missing"):
+        rewrite(model, plan)
+
+
 def test_a_plan_that_does_not_fit_is_rejected(load: Load, plan_for: PlanFor) -> None:
     model = load(NETWORK, **WEIGHTS)
     plan = plan_for(model)
