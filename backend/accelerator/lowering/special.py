@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from reuse_compiler.backend.accelerator.isa import Elementwise, Function, Pool, Special
 from reuse_compiler.backend.accelerator.lowering.emitter import Box
@@ -181,11 +182,10 @@ def lower_concat(context: Context, layer: Layer, spec: ConcatSpec) -> None:
     begin = 0
     for tensor, width in zip(layer.inputs, spec.widths, strict=True):
         data = context.storages.by_tensor[tensor.name]
-        source, staged = (spec.outer, width), _in_dram(data) and _in_dram(output)
+        source = (spec.outer, width)
+        staged = partial(_bytes, source if _in_dram(data) and _in_dram(output) else None)
         works = []
-        parts = _runs(
-            context, layer, source, lambda axis, count, sizes=source, pays=staged: pays * _bytes(sizes, axis, count)
-        )
+        parts = _runs(context, layer, source, staged)
         for number, part in enumerate(parts):
             work = Work()
             context.half(number, len(parts))
@@ -263,8 +263,9 @@ def _run(sizes: tuple[int, ...], axis: int, count: int) -> Box:
     return (*[(0, 1)] * axis, (0, count), *((0, size) for size in sizes[axis + 1 :]))
 
 
-def _bytes(sizes: tuple[int, ...], axis: int, count: int) -> int:
-    return box_bytes((extent for _, extent in _run(sizes, axis, count)), 4)
+def _bytes(sizes: tuple[int, ...] | None, axis: int, count: int) -> int:
+    """Staged bytes of a run of an array; none where it is not staged."""
+    return 0 if sizes is None else box_bytes((extent for _, extent in _run(sizes, axis, count)), 4)
 
 
 def _runs(context: Context, layer: Layer, sizes: tuple[int, ...], staged: Callable[[int, int], int]) -> list[Box]:

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from reuse_compiler.backend.accelerator.lowering.tiling import ConvTile, conv_tiles, split_channels, split_range
+from reuse_compiler.backend.accelerator.lowering.tiling import ConvTile, conv_tiles, runs, split_channels, split_range
 from reuse_compiler.geometry import ConvGeometry
 
 
@@ -23,6 +23,32 @@ def test_a_range_is_split_evenly(size: int, step: int) -> None:
     assert sum(count for _, count in parts) == size
     assert all(0 < count <= step for _, count in parts)
     assert len(parts) == -(-size // step)
+
+
+@given(sizes=st.lists(st.integers(1, 7), min_size=1, max_size=4), room=st.integers(0, 200), more=st.integers(0, 100))
+def test_runs_cover_an_array_in_order_with_as_much_of_the_outermost_axes_as_fits(
+    sizes: list[int], room: int, more: int
+) -> None:
+    """`room` is for each of several boxes, and `more` besides for a single one."""
+
+    def fits(axis: int, count: int, alone: bool) -> bool:
+        return count * int(np.prod(sizes[axis + 1 :])) <= room + (more if alone else 0)
+
+    boxes = runs(sizes, fits)
+    total = int(np.prod(sizes))
+    if boxes is None:
+        assert room == 0 and total > more
+        return
+    numbers = np.arange(total).reshape(sizes)
+    covered = [numbers[tuple(slice(start, start + size) for start, size in box)].ravel().tolist() for box in boxes]
+    assert [number for box in covered for number in box] == list(range(total))
+    assert len(boxes) == 1 or max(map(len, covered)) <= room
+    if total <= room + more:
+        assert len(boxes) == 1
+    elif len(boxes) > 1:
+        rows = [int(np.prod(sizes[axis + 1 :])) for axis in range(len(sizes))]
+        axis = next(axis for axis, row in enumerate(rows) if row <= room)
+        assert len(covered[0]) == rows[axis] * split_range(sizes[axis], room // rows[axis])[0][1]
 
 
 @st.composite
