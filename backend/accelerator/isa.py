@@ -343,7 +343,7 @@ class Loop(Instruction):
 @dataclass(frozen=True, kw_only=True)
 class ConfigureConv(Instruction):
     """Set the compute engine to a convolution; holds for the compute instructions that follow in program order. Unused
-    spatial axes come first and have kernel, stride and dilation 1."""
+    spatial axes come last and have kernel, stride and dilation 1."""
 
     kernel0: int = _uint(16, "kernel size, outermost axis")
     kernel1: int = _uint(16, "kernel size, middle axis")
