@@ -123,7 +123,7 @@ class LinearQuantizer:
             k = np.multiply(x, inv_step, dtype=np.float32)
         np.rint(k, out=k)
         k += zero
-        np.clip(k, _ZERO, top, out=k)
+        k.clip(_ZERO, top, out=k)
         flat = k.reshape(-1)
         if np.isnan(np.dot(flat, flat)):  # k is finite, so only a NaN makes one
             np.nan_to_num(k, copy=False, nan=float(self.zero))

@@ -35,25 +35,25 @@ class Classes:
 
     `fan_out` int64 [classes]: multiply-accumulates that a changed input of the class takes part in; `sizes` int64
     [classes]: inputs in the class. A class is a product of taps along the axes: `of_axis` has per axis a one-hot matrix
-    [distinct taps, extent], and `of_product` one [combinations of distinct taps, classes], both float64.
+    [distinct taps, extent], and `of_product` one [combinations of distinct taps, classes], both float32.
     """
 
     fan_out: NDArray[np.int64]
     sizes: NDArray[np.int64]
-    of_axis: tuple[NDArray[np.float64], ...]
-    of_product: NDArray[np.float64]
+    of_axis: tuple[NDArray[np.float32], ...]
+    of_product: NDArray[np.float32]
 
-    def count(self, positions: NDArray[Any]) -> NDArray[np.float64]:
-        """Sums over each class of whole numbers per spatial position: [n, extents of 3 axes] to float64 [n, classes].
+    def count(self, positions: NDArray[Any]) -> NDArray[Any]:
+        """Sums over each class of whole numbers per spatial position: [n, extents of 3 axes] to [n, classes].
 
-        Exact, the numbers being less than 2**32.
+        Of the type of `positions`, and exact where that holds the sums: float32 below 2**24, float64 below 2**53.
         """
         first, second, third = self.of_axis
         count, *extents = positions.shape
         flat = positions.reshape(count, extents[0], extents[1] * extents[2])
         along = np.matmul(first, flat).reshape(count * len(first), *extents[1:])
         products = np.matmul(second, along if extents[2] == 1 else np.matmul(along, third.T))
-        sums: NDArray[np.float64] = np.matmul(products.reshape(count, len(self.of_product)), self.of_product)
+        sums: NDArray[Any] = np.matmul(products.reshape(count, len(self.of_product)), self.of_product)
         return sums
 
 
@@ -138,17 +138,17 @@ def _classes(geometry: ConvGeometry) -> Classes:
     for axis in range(3):
         values, inverse = np.unique(geometry.taps(axis), return_inverse=True)
         taps.append(values)
-        of_axis.append((inverse == np.arange(values.size)[:, None]).astype(np.float64))
+        of_axis.append((inverse == np.arange(values.size)[:, None]).astype(np.float32))
     products, of_product = np.unique(reduce(np.multiply.outer, taps).reshape(-1), return_inverse=True)
     extents = reduce(np.multiply.outer, [matrix.sum(axis=1).astype(np.int64) for matrix in of_axis]).reshape(-1)
     return Classes(
         fan_out=products.astype(np.int64) * geometry.outputs_per_group,
         sizes=np.bincount(of_product, extents, products.size).astype(np.int64) * geometry.in_channels,
         of_axis=tuple(of_axis),
-        of_product=(of_product[:, None] == np.arange(products.size)).astype(np.float64),
+        of_product=(of_product[:, None] == np.arange(products.size)).astype(np.float32),
     )
 
 
 @lru_cache(maxsize=4096)
 def _one_class(outputs: int, inputs: int) -> Classes:
-    return Classes(np.array([outputs], np.int64), np.array([inputs], np.int64), (), np.ones((1, 1)))
+    return Classes(np.array([outputs], np.int64), np.array([inputs], np.int64), (), np.ones((1, 1), np.float32))

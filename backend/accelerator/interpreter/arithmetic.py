@@ -80,9 +80,50 @@ def _dense(
 def _depthwise(
     geometry: ConvGeometry, padded: NDArray[np.float32], weights: NDArray[np.float32], out: tuple[int, ...]
 ) -> Compute:
-    """A tap of the kernel is a shifted view of the input: onnxruntime is slow where channels do not mix."""
-    result, product = np.zeros(out, np.float32), np.zeros(out, np.float32)
-    taps: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+    """A tap of the kernel is a shifted view of the input: onnxruntime is slow where channels do not mix.
+
+    With strides of 1 the views are shifted runs of the flattened input, which numpy passes over fastest; between the
+    rows of the output they leave sums that nothing reads.
+    """
+    views, result, total = _runs(geometry, padded) if set(geometry.strides) == {1} else _windows(geometry, padded)
+    product = np.empty_like(total)
+    shape = (-1, *[1] * (total.ndim - 1))
+    positions = itertools.product(*(range(size) for size in geometry.kernel))
+    taps = [(view, weights[:, 0, i, j, k].reshape(shape)) for view, (i, j, k) in zip(views, positions, strict=True)]
+
+    def compute() -> NDArray[np.float32]:
+        np.multiply(*taps[0], out=total)
+        for view, weight in taps[1:]:
+            np.multiply(view, weight, out=product)
+            np.add(total, product, out=total)
+        return result
+
+    assert result.shape == out
+    return compute
+
+
+Views = tuple[list[NDArray[np.float32]], NDArray[np.float32], NDArray[np.float32]]
+
+
+def _runs(geometry: ConvGeometry, padded: NDArray[np.float32]) -> Views:
+    """Shifted runs of the flattened input, one a tap; the outputs, and the run that holds them."""
+    _, _, second, third = padded.shape
+    first_out, second_out, third_out = geometry.out_shape
+    flat = padded.reshape(len(padded), -1)
+    length = ((first_out - 1) * second + second_out - 1) * third + third_out
+    full = np.zeros((len(padded), first_out, second, third), np.float32)
+    total = full.reshape(len(padded), -1)[:, :length]
+    steps = (geometry.dilations[0] * second * third, geometry.dilations[1] * third, geometry.dilations[2])
+    starts = [
+        sum(at * step for at, step in zip(position, steps, strict=True))
+        for position in itertools.product(*(range(size) for size in geometry.kernel))
+    ]
+    return [flat[:, start : start + length] for start in starts], full[:, :, :second_out, :third_out], total
+
+
+def _windows(geometry: ConvGeometry, padded: NDArray[np.float32]) -> Views:
+    """Shifted and strided views of the input, one a tap; the outputs, twice."""
+    views = []
     for position in itertools.product(*(range(size) for size in geometry.kernel)):
         window: list[slice] = [
             slice(at * dilation, at * dilation + (size - 1) * stride + 1, stride)
@@ -90,17 +131,9 @@ def _depthwise(
                 position, geometry.dilations, geometry.out_shape, geometry.strides, strict=True
             )
         ]
-        weight = weights[:, 0, position[0], position[1], position[2]]
-        taps.append((padded[(slice(None), *window)], weight.reshape(-1, 1, 1, 1)))
-
-    def compute() -> NDArray[np.float32]:
-        np.multiply(*taps[0], out=result)
-        for view, weight in taps[1:]:
-            np.multiply(view, weight, out=product)
-            np.add(result, product, out=result)
-        return result
-
-    return compute
+        views.append(padded[(slice(None), *window)])
+    result = np.zeros((len(padded), *geometry.out_shape), np.float32)
+    return views, result, result
 
 
 class Convolutions:

@@ -26,6 +26,8 @@ from reuse_compiler.quantizers import LinearQuantizer
 
 __all__: list[str] = []
 
+_FLOAT32_WHOLE = 1 << 24  # whole numbers up to here are float32
+
 Array = NDArray[Any]
 Counts = NDArray[np.int64]
 Scan = Callable[[], tuple[Array, Array, Array]]
@@ -230,10 +232,10 @@ def _difference(quantizer: LinearQuantizer, present: Array, past: Array, out: Ar
 
 
 def _by_class(changed: Array, zero: Array, classes: Classes) -> Array:
-    """How many elements of two masks [channels, 3 axes] are set in each class of fan-out: float64 [2, classes], exact."""
+    """How many elements of two masks [channels, 3 axes] are set in each class of fan-out: [2, classes], exact."""
     if classes.fan_out.size == 1:
         return np.array([[np.count_nonzero(changed)], [np.count_nonzero(zero)]], np.float64)
-    positions = np.empty((2, *changed.shape[1:]))
+    positions = np.empty((2, *changed.shape[1:]), np.float32 if changed.size < _FLOAT32_WHOLE else np.float64)
     number = np.uint8 if changed.shape[0] < 256 else np.uint32
     for mask, target in ((changed, positions[0]), (zero, positions[1])):
         target[...] = np.add.reduce(mask.view(np.uint8), axis=0, dtype=number)

@@ -23,14 +23,16 @@ Unary = Callable[[Array], Array]
 
 def _ramp(x: Array, y: Array, alpha: float, beta: float) -> Step:
     """y = min(max(x, alpha * x), beta) in place of y, which may be x."""
-    slope, top = np.float32(alpha), np.float32(beta)
+    slope, zero, top = np.float32(alpha), np.float32(0), np.float32(beta)
 
-    def run() -> None:
-        np.maximum(x, x * slope if slope else np.float32(0), out=y)
-        if not math.isinf(top):
-            np.minimum(y, top, out=y)
+    def sloped() -> None:
+        np.maximum(x, x * slope, out=y)
+        np.minimum(y, top, out=y)
 
-    return run
+    def rectified() -> None:
+        x.clip(zero, top, out=y)
+
+    return sloped if slope else rectified
 
 
 def _sigmoid(x: Array) -> Array:
