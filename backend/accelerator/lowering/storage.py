@@ -128,9 +128,7 @@ def _write(storages: Storages, layer: Layer, step: int, reuse: bool) -> None:
         return
     spec = layer.spec
     if reuse and isinstance(spec, ConvSpec | FcSpec) and spec.quantizer and spec.activation == Activation():
-        linear = storages.states[layer.name].linear  # the linear output is the output
-        linear.last = step
-        storages.by_tensor[layer.outputs[0].name] = linear
+        storages.by_tensor[layer.outputs[0].name] = storages.states[layer.name].linear  # it is the output
         return
     for tensor in layer.outputs:
         storage = Storage(tensor.name, tensor.bytes, step, step, from_host=host, writes=0 if host else 1)

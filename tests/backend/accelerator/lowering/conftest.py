@@ -146,14 +146,16 @@ class Builder:
         padded = average and self.count(0, 1)
         most = 0 if average and self.exact and not padded else 1
         begin, end = ([self.count(0, min(most, k - 1)) for k in kernel] for _ in range(2))
-        extents = [n + b + e - k for n, b, e, k in zip(sizes, begin, end, kernel, strict=True)]
+        dilations = [1 if average else self.count(1, 2) for _ in sizes]
+        reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+        extents = [n + b + e - r for n, b, e, r in zip(sizes, begin, end, reach, strict=True)]
         if min(extents) < 0:
             return
         over = [-extent % stride for extent, stride in zip(extents, strides, strict=True)]
         # In ceil mode the last window has to begin inside, else onnx and onnxruntime do not agree on the shape.
-        ceil = not padded and all(o < k - e for o, k, e in zip(over, kernel, end, strict=True)) and self.count(0, 1)
+        ceil = not padded and all(o < r - e for o, r, e in zip(over, reach, end, strict=True)) and self.count(0, 1)
         shape = [(e + (o if ceil else 0)) // s + 1 for e, o, s in zip(extents, over, strides, strict=True)]
-        counted = {"count_include_pad": 1} if padded else {}
+        counted = {"count_include_pad": 1} if padded else {} if average else {"dilations": dilations}
         attributes = {"kernel_shape": kernel, "strides": strides, "pads": begin + end, "ceil_mode": int(ceil)}
         self.node(op, [x], (1, channels, *shape), **attributes, **counted)
 
