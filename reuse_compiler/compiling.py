@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from reuse_compiler.accuracy import Deviation
 from reuse_compiler.backend.accelerator import program_file
 from reuse_compiler.backend.accelerator.accounting import check_code
 from reuse_compiler.backend.accelerator.hardware import Hardware
@@ -24,12 +26,12 @@ from reuse_compiler.model_profile import Profile
 from reuse_compiler.passes.rewrite import rewrite
 from reuse_compiler.plan import Plan
 from reuse_compiler.replay import Replay, ReplayResult
-from reuse_compiler.report import Report, Verification
+from reuse_compiler.report import ExecutorCheck, Report, Verification
 from reuse_compiler.session import Session
 from reuse_compiler.simulation import Simulator, simulate
 from reuse_compiler.streams import Frame, Stream
 
-__all__ = ["compile_model", "verify"]
+__all__ = ["Verified", "compile_model", "verify"]
 
 Progress = Callable[[str, int, int | None], None]
 Arrays = dict[str, NDArray[Any]]
@@ -74,7 +76,7 @@ def compile_model(
             profile.save(folder / FILES[3])
         if stream is None:
             return None
-        verified: dict[str, ReplayResult] = {}
+        verified = None
         if verify_frames:
             verified = verify(
                 model, plan, folder / FILES[0], program, stream, verify_frames, threads=threads, progress=progress
@@ -84,21 +86,31 @@ def compile_model(
         report = simulate(
             model, program, stream, hardware=hardware, state=plan.state, threads=threads, progress=progress
         )
-        report = report.model_copy(update={"verification": _found(verified)})
+        report = report.model_copy(update={"verification": verified and _found(verified)})
         report.save(folder / FILES[4])
         return report
 
 
-def _found(results: Mapping[str, ReplayResult]) -> dict[str, Verification]:
-    return {
-        executor: Verification(
+@dataclass(frozen=True)
+class Verified:
+    """The replay of every executor by name, and how far the accelerator's outputs are from those of onnxruntime."""
+
+    results: dict[str, ReplayResult]
+    distance: Deviation
+
+
+def _found(verified: Verified) -> Verification:
+    checks = {
+        executor: ExecutorCheck(
             frames=result.frames,
             flips=sum(site.flips for site in result.sites.values()),
             linear=max((site.linear for site in result.sites.values()), default=0.0),
             outputs=max(result.outputs.values(), default=0.0),
         )
-        for executor, result in results.items()
+        for executor, result in verified.results.items()
     }
+    distance = {name: error.max_abs for name, error in verified.distance.outputs.items()}
+    return Verification(executors=checks, distance=distance)
 
 
 def _profile_before(directory: Path, plan: Plan) -> Profile | None:
@@ -118,24 +130,26 @@ def verify(
     *,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> dict[str, ReplayResult]:
+) -> Verified:
     """Verify the first `frames` frames (all, with None) by replay, for each executor by name.
 
     Raises VerificationError naming executor, frame and first site whose index, linear output or output is wrong.
     """
     session = Session(reuse_model, threads=threads, state=plan.state)
     simulator = Simulator(program, model, plan.state, threads)
+    distance = Deviation()
     replays = {name: Replay(model, plan, threads=threads) for name in ("portable", "accelerator")}
     for number, frame in enumerate(islice(stream, frames), 1):
         if frame.start:
             session.reset()
-        outputs = session.run(frame.inputs)
-        _check("portable", replays, frame, session, outputs)
+        portable = session.run(frame.inputs)
+        _check("portable", replays, frame, session, portable)
         outputs = simulator.run(frame).outputs
         _check("accelerator", replays, frame, simulator.interpreter, outputs)
+        distance.add(portable, outputs)
         if progress is not None:
             progress("verify", number, frames)
-    return {name: replay.result for name, replay in replays.items()}
+    return Verified({name: replay.result for name, replay in replays.items()}, distance)
 
 
 def _check(

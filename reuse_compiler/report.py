@@ -13,6 +13,7 @@ from reuse_compiler.document import Document, ModelRef, Strict, ToolRef
 
 __all__ = [
     "Accuracy",
+    "ExecutorCheck",
     "HardwareRef",
     "LayerReport",
     "OutputAccuracy",
@@ -144,14 +145,22 @@ class RunStatistics(Strict):
     peak_memory_bytes: int
 
 
-class Verification(Strict):
-    """What the replay check of a compilation found on an executor: frames, indices that rounding moved over an edge, and
+class ExecutorCheck(Strict):
+    """What the replay check of a compilation found on one executor: frames, indices that rounding moved over an edge, and
     the largest deviations of linear outputs and outputs, as shares of their scale."""
 
     frames: int
     flips: int
     linear: float
     outputs: float
+
+
+class Verification(Strict):
+    """The replay check of a compilation by executor, and how far their outputs are apart: the largest absolute
+    difference of each, which is reported and not bounded, since one index on the other side of an edge cascades."""
+
+    executors: dict[str, ExecutorCheck]
+    distance: dict[str, float]
 
 
 class Report(Document):
@@ -170,4 +179,4 @@ class Report(Document):
     accuracy: Accuracy
     layers: list[LayerReport]
     run: RunStatistics
-    verification: dict[str, Verification] = Field(default_factory=dict)
+    verification: Verification | None = None

@@ -99,6 +99,10 @@ def test_with_a_stream_everything_is_written(
     assert seen == [("verify", 1), ("verify", 2), *(("run", frame) for frame in range(1, FRAMES + 1))]
     assert report is not None
     assert (report.stream.frames, report.stream.sequences) == (FRAMES, 2)
+    verified = report.verification
+    assert verified is not None
+    assert {name: check.frames for name, check in verified.executors.items()} == {"portable": 2, "accelerator": 2}
+    assert set(verified.distance) == {spec.name for spec in model.outputs if spec.dtype == np.float32}
     opened = CompiledDirectory.open(tmp_path / "out")
     assert names(tmp_path / "out") == [
         "model.reuse.onnx",
@@ -197,6 +201,6 @@ def test_all_frames_are_verified_where_no_number_is_given(
     compile_model(model, plan, tmp_path / "out", stream=None, hardware=hardware)
     opened = CompiledDirectory.open(tmp_path / "out")
     program = program_file.load(tmp_path / "out" / "program.safetensors")
-    results = verify(model, opened.plan, opened.reuse_model, program, stream, None, threads=1)
+    results = verify(model, opened.plan, opened.reuse_model, program, stream, None, threads=1).results
     assert {name: result.frames for name, result in results.items()} == {"portable": FRAMES, "accelerator": FRAMES}
     assert all(list(result.sites) == ["a", "hn"] for result in results.values())

@@ -122,6 +122,9 @@ def compile_(
     print_compiled(chosen, output, report)
     if recording is not None:
         print_line("its first frames are verified by replay, in onnxruntime and on the accelerator")
+    if report is not None and report.verification is not None:
+        apart = ", ".join(f"{name} {value:.2g}" for name, value in report.verification.distance.items())
+        print_line(f"  outputs of the two are apart by at most: {apart}")
 
 
 def _require_source(context: typer.Context, plan: Path | None, stream: str | None) -> None:
