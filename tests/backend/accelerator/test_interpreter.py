@@ -355,6 +355,39 @@ def test_functions_are_those_of_onnx(
     np.testing.assert_allclose(memory.array(Space.BUFFER, 128, (size,), np.float32), expected, rtol=3e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("shape", "pool"),
+    [
+        ([9], "MaxPool <kernel_shape = [3], dilations = [2]>"),
+        ([9, 8], "MaxPool <kernel_shape = [3, 2], dilations = [2, 3], strides = [2, 1], pads = [1, 0, 2, 1]>"),
+        ([9, 8], "MaxPool <kernel_shape = [2, 2], strides = [2, 3], ceil_mode = 1>"),
+        ([5, 4, 6], "MaxPool <kernel_shape = [2, 3, 1], dilations = [1, 1, 1], strides = [1, 1, 4]>"),
+        ([9], "AveragePool <kernel_shape = [4], pads = [3, 2]>"),
+        ([3], "AveragePool <kernel_shape = [3], pads = [1, 0], strides = [2]>"),
+        ([9, 8], "AveragePool <kernel_shape = [2, 3], pads = [1, 1, 0, 2], count_include_pad = 1>"),
+        ([9, 8], "AveragePool <kernel_shape = [3, 3], pads = [1, 1, 1, 1], strides = [3, 2], ceil_mode = 1>"),
+        ([5, 4, 6], "AveragePool <kernel_shape = [5, 4, 6]>"),
+        ([5, 4, 6], "GlobalAveragePool"),
+        ([9, 8], "GlobalMaxPool"),
+    ],
+)
+def test_pools_are_those_of_onnx(shape: list[int], pool: str, evaluate: Evaluate, tmp_path: Path) -> None:
+    """At once, and in tiles of rows and channels."""
+    extents = [1, 3, *shape]
+    proto = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": 18]> g (float{extents} x) => (float[] y) {{ y = {pool} (x) }}'
+    )
+    onnx.save(proto, tmp_path / "model.onnx")
+    model = frontend.load(tmp_path / "model.onnx")
+    feeds = {"x": np.random.default_rng(0).standard_normal(extents).astype(np.float32)}
+    expected = evaluate(proto, feeds)["y"]
+    plan = Plan(model=ModelRef(path="model.onnx", sha256=model.sha256), sites=[])
+    for buffer in (1 << 20, 2048):
+        program = lower(rewrite(model, plan), Tiling("pool", 4, 64, 256, buffer, buffer), model.sha256)
+        assert all(info.backend == "dense" for info in program.layers)
+        np.testing.assert_allclose(Interpreter(program).run(feeds)["y"], expected, rtol=1e-6, atol=1e-7)
+
+
 # ------------------------------------------------------------------------------------------------------- bad programs
 
 
