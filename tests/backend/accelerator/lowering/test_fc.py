@@ -26,10 +26,14 @@ ROWS, INPUTS, OUTPUTS = 5, 40, 10  # weights of 1,600 bytes
 
 @pytest.fixture(scope="module")
 def model() -> Model:
+    return network(ROWS, INPUTS, OUTPUTS)
+
+
+def network(rows: int, inputs: int, outputs: int) -> Model:
     text = f"""<ir_version: 8, opset_import: ["": 18]>
-        net (float[{ROWS},{INPUTS}] x) => (float[{ROWS},{OUTPUTS}] y) {{ z = Gemm (x, W, B) y = Relu (z) }}"""
+        net (float[{rows},{inputs}] x) => (float[{rows},{outputs}] y) {{ z = Gemm (x, W, B) y = Relu (z) }}"""
     proto = onnx.parser.parse_model(text)
-    for name, shape in {"W": (INPUTS, OUTPUTS), "B": (OUTPUTS,)}.items():
+    for name, shape in {"W": (inputs, outputs), "B": (outputs,)}.items():
         weight = (np.random.default_rng(0).integers(-4, 5, shape) / 4).astype(np.float32)
         proto.graph.initializer.append(onnx.numpy_helper.from_array(weight, name))
     with tempfile.TemporaryDirectory() as folder:
@@ -81,6 +85,23 @@ def test_tiles(model: Model, tiling: Tiling, tiles: set[tuple[int, int, int]], s
         x = np.where(generator.random(x.shape) < share, fresh, x)
         np.testing.assert_array_equal(interpreter.run({"x": x})["y"], session.run({"x": x})["y"])
         np.testing.assert_array_equal(interpreter.indices["z"], session.indices["z"])
+
+
+def test_a_row_of_streamed_weights_that_no_half_holds_is_cut() -> None:
+    """100 outputs, and halves for 32 weights: parts of 32, though there are accumulators for all."""
+    wide = network(1, 4, 100)
+    plan = Plan(
+        model=ModelRef(path="m", sha256=wide.sha256), sites=[SitePlan(node="z", input="x", op="Gemm", mode="dense")]
+    )
+    program = lower(rewrite(wide, plan), Tiling("wide", 4, 128, 800, 1 << 14, 1 << 14), wide.sha256)
+    tiles = [tile(i) for i in program.reuse.sections.frame if isinstance(i, DenseFc)]
+    assert sum(rows * inputs * outputs for rows, inputs, outputs in tiles) == 400
+    assert max(outputs for *_, outputs in tiles) == 32
+    x = (np.arange(4, dtype=np.float32) - 1)[None]
+    weight, bias = (wide.ir.graph.initializers[name].const_value for name in ("W", "B"))
+    assert weight is not None and bias is not None
+    outputs = Interpreter(program).run({"x": x})["y"]
+    np.testing.assert_array_equal(outputs, np.maximum(x @ weight.numpy() + bias.numpy(), 0))
 
 
 @pytest.mark.parametrize(
