@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import erf
 
 from reuse_compiler.backend.accelerator.interpreter.machine import Machine, Step, executes
 from reuse_compiler.backend.accelerator.isa import Binary, Elementwise, Function, Pool, Pooling, Space, Special
@@ -43,9 +43,6 @@ def _softplus(x: Array) -> Array:
     return np.logaddexp(x, np.float32(0))
 
 
-_error_function = np.vectorize(math.erf, otypes=[np.float32])
-
-
 def _function_of(instruction: Function) -> Unary:
     alpha, beta = np.float32(instruction.alpha), np.float32(instruction.beta)
     functions: dict[Special, Unary] = {
@@ -63,7 +60,7 @@ def _function_of(instruction: Function) -> Unary:
         Special.SOFTPLUS: _softplus,
         Special.HARD_SIGMOID: lambda x: np.clip(alpha * x + beta, np.float32(0), np.float32(1)),
         Special.RECIPROCAL: np.reciprocal,
-        Special.ERF: _error_function,
+        Special.ERF: erf,
     }
     return functions[instruction.function]
 
