@@ -1,4 +1,4 @@
-"""Many instruction words at once: the layout that isa.py declares, applied to whole columns of fields.
+"""Many instruction words at once: the layout that isa/ declares, applied to whole columns of fields.
 
 The bytes, values and errors are those of ``Instruction.encode`` and ``isa.decode``; a program of 100,000 instructions
 takes a second instead of several.

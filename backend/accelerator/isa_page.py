@@ -46,7 +46,7 @@ _CLAUSE_END = re.compile(r"[.:;](?:\s|$)")
 _INTRODUCTION = """\
 # The instruction set
 
-<!-- Written by `make docs` from reuse_compiler/backend/accelerator/isa.py: change the declarations, not this page. -->
+<!-- Written by `make docs` from reuse_compiler/backend/accelerator/isa/: change the declarations, not this page. -->
 
 The accelerator that a model is compiled for has four execution units and three memories. An instruction moves or
 computes one tile of one layer. The program says in full what depends on what, so all overlap of loads, computation and

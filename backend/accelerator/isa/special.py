@@ -1,0 +1,154 @@
+"""Instructions of the special function unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reuse_compiler.backend.accelerator.isa.word import (
+    Choice,
+    Event,
+    Instruction,
+    Unit,
+    byte_address,
+    choice,
+    instruction,
+    real,
+    uint,
+)
+
+__all__ = ["Binary", "Elementwise", "Function", "Pool", "Pooling", "Special"]
+
+
+class Special(Choice):
+    """Element-wise functions of one operand; `alpha` and `beta` are the instruction's parameters."""
+
+    IDENTITY = 0, "x"
+    RAMP = 1, "min(max(x, alpha * x), beta): Relu, LeakyRelu, Relu6"
+    SIGMOID = 2, "1 / (1 + exp(-x))"
+    TANH = 3, "tanh(x)"
+    ATAN = 4, "atan(x)"
+    EXP = 5, "exp(x)"
+    LOG = 6, "natural logarithm of x"
+    SQRT = 7, "square root of x"
+    ABS = 8, "absolute value of x"
+    NEG = 9, "-x"
+    CLIP = 10, "x clipped to alpha..beta"
+    ELU = 11, "x where x > 0, else alpha * (exp(x) - 1)"
+    SOFTPLUS = 12, "log(1 + exp(x))"
+    HARD_SIGMOID = 13, "max(0, min(1, alpha * x + beta))"
+    RECIPROCAL = 14, "1 / x"
+    ERF = 15, "the error function of x"
+
+
+class Pooling(Choice):
+    """Reduction of a pooling window."""
+
+    MAX = 0, "the largest element inside the tensor"
+    AVERAGE = 1, "the mean of the elements inside the tensor"
+    AVERAGE_PADDED = 2, "the mean over the whole window, padding included"
+
+
+class Binary(Choice):
+    """Element-wise functions of two operands."""
+
+    ADD = 0, "a + b"
+    SUB = 1, "a - b"
+    MUL = 2, "a * b"
+    DIV = 3, "a / b"
+    MAX = 4, "the larger of a and b"
+    MIN = 5, "the smaller of a and b"
+
+
+@instruction(0x30, "function", Unit.SPECIAL, Event.SPECIAL_OPERATIONS, Event.BUFFER_READ, Event.BUFFER_WRITE)
+@dataclass(frozen=True, kw_only=True)
+class Function(Instruction):
+    """y = f(x), element by element, over a block of four axes; the innermost is contiguous."""
+
+    function: Special = choice(Special, 8, "the function f")
+    alpha: float = real("parameter of f")
+    beta: float = real("parameter of f")
+    x: int = byte_address(32, "I/O buffer byte address of x")
+    x_stride0: int = uint(32, "elements along axis 0 of x")
+    x_stride1: int = uint(32, "elements along axis 1 of x")
+    x_stride2: int = uint(32, "elements along axis 2 of x")
+    y: int = byte_address(32, "I/O buffer byte address of y")
+    y_stride0: int = uint(32, "elements along axis 0 of y")
+    y_stride1: int = uint(32, "elements along axis 1 of y")
+    y_stride2: int = uint(32, "elements along axis 2 of y")
+    size0: int = uint(32, "extent of axis 0")
+    size1: int = uint(32, "extent of axis 1")
+    size2: int = uint(32, "extent of axis 2")
+    size3: int = uint(32, "extent of axis 3")
+
+
+@instruction(
+    0x31,
+    "elementwise",
+    Unit.SPECIAL,
+    Event.SPECIAL_OPERATIONS,
+    Event.EDRAM_READ,
+    Event.BUFFER_READ,
+    Event.BUFFER_WRITE,
+)
+@dataclass(frozen=True, kw_only=True)
+class Elementwise(Instruction):
+    """y = f(a, b), element by element, over a block of four axes. A stride of zero repeats the operand along that axis
+    (broadcast). `b` is in the I/O buffer, or a constant in the eDRAM."""
+
+    function: Binary = choice(Binary, 8, "the function f")
+    constant: int = uint(1, "1: b is in the eDRAM")
+    swapped: int = uint(1, "1: y = f(b, a)")
+    a: int = byte_address(32, "I/O buffer byte address of a")
+    a_stride0: int = uint(28, "elements along axis 0 of a")
+    a_stride1: int = uint(28, "elements along axis 1 of a")
+    a_stride2: int = uint(28, "elements along axis 2 of a")
+    a_stride3: int = uint(28, "elements along axis 3 of a")
+    b: int = byte_address(32, "byte address of b")
+    b_stride0: int = uint(28, "elements along axis 0 of b")
+    b_stride1: int = uint(28, "elements along axis 1 of b")
+    b_stride2: int = uint(28, "elements along axis 2 of b")
+    b_stride3: int = uint(28, "elements along axis 3 of b")
+    y: int = byte_address(32, "I/O buffer byte address of y")
+    y_stride0: int = uint(28, "elements along axis 0 of y")
+    y_stride1: int = uint(28, "elements along axis 1 of y")
+    y_stride2: int = uint(28, "elements along axis 2 of y")
+    y_stride3: int = uint(28, "elements along axis 3 of y")
+    size0: int = uint(28, "extent of axis 0")
+    size1: int = uint(28, "extent of axis 1")
+    size2: int = uint(28, "extent of axis 2")
+    size3: int = uint(28, "extent of axis 3")
+
+
+@instruction(0x32, "pool", Unit.SPECIAL, Event.SPECIAL_OPERATIONS, Event.BUFFER_READ, Event.BUFFER_WRITE)
+@dataclass(frozen=True, kw_only=True)
+class Pool(Instruction):
+    """Pool a position-free tile; the innermost axis is contiguous."""
+
+    pooling: Pooling = choice(Pooling, 4, "how a window is reduced")
+    x: int = byte_address(32, "I/O buffer byte address of the input tile [channels, in0, in1, in2]")
+    x_stride_c: int = uint(28, "elements between input channels")
+    x_stride0: int = uint(28, "elements along the outermost axis")
+    x_stride1: int = uint(28, "elements along the middle axis")
+    y: int = byte_address(32, "I/O buffer byte address of the output tile [channels, out0, out1, out2]")
+    y_stride_c: int = uint(28, "elements between output channels")
+    y_stride0: int = uint(28, "elements along the outermost axis")
+    y_stride1: int = uint(28, "elements along the middle axis")
+    channels: int = uint(20, "channels of the tile")
+    in0: int = uint(20, "input extent, outermost axis")
+    in1: int = uint(20, "input extent, middle axis")
+    in2: int = uint(20, "input extent, innermost axis")
+    out0: int = uint(20, "output extent, outermost axis")
+    out1: int = uint(20, "output extent, middle axis")
+    out2: int = uint(20, "output extent, innermost axis")
+    kernel0: int = uint(16, "window, outermost axis")
+    kernel1: int = uint(16, "window, middle axis")
+    kernel2: int = uint(16, "window, innermost axis")
+    stride0: int = uint(16, "stride, outermost axis")
+    stride1: int = uint(16, "stride, middle axis")
+    stride2: int = uint(16, "stride, innermost axis")
+    dilation0: int = uint(16, "dilation, outermost axis")
+    dilation1: int = uint(16, "dilation, middle axis")
+    dilation2: int = uint(16, "dilation, innermost axis")
+    pad0: int = uint(16, "padding before the input, outermost axis")
+    pad1: int = uint(16, "padding before the input, middle axis")
+    pad2: int = uint(16, "padding before the input, innermost axis")
