@@ -40,13 +40,14 @@ class ConstantImage:
     _seen: dict[int, tuple[NDArray[Any], Constant]] = field(default_factory=dict)
 
     def add(self, array: NDArray[Any]) -> Constant:
-        """The place of `array`, stored as float32 in C order."""
+        """The place of `array`, in C order: an int32 table as it is, anything else as float32."""
         if id(array) not in self._seen:
             self._seen[id(array)] = (array, self._add(array))
         return self._seen[id(array)][1]
 
     def _add(self, array: NDArray[Any]) -> Constant:
-        return self._place(np.ascontiguousarray(array, np.float32).reshape(-1))
+        dtype = np.int32 if array.dtype == np.int32 else np.float32
+        return self._place(np.ascontiguousarray(array, dtype).reshape(-1))
 
     def _place(self, flat: NDArray[Any]) -> Constant:
         key = hashlib.sha256(flat.view(np.uint8).data).digest()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from reuse_compiler.backend.accelerator.isa import ConfigureConv, DeltaConv, DenseConv, Function, Special
 from reuse_compiler.backend.accelerator.lowering.emitter import Region
-from reuse_compiler.backend.accelerator.lowering.graph import ConvSpec, Layer
 from reuse_compiler.backend.accelerator.lowering.quantizing import configure_quantizer, quantize_shared
+from reuse_compiler.backend.accelerator.lowering.specs import ConvSpec, Layer
 from reuse_compiler.backend.accelerator.lowering.storage import State, Storage
 from reuse_compiler.backend.accelerator.lowering.tiling import ConvTile, conv_tiles
 from reuse_compiler.backend.accelerator.lowering.work import (

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from reuse_compiler.backend.accelerator.isa import DeltaFc, DenseFc, Function, Special
 from reuse_compiler.backend.accelerator.lowering.emitter import Box, Region
-from reuse_compiler.backend.accelerator.lowering.graph import FcSpec, Layer
 from reuse_compiler.backend.accelerator.lowering.quantizing import configure_quantizer, quantize_shared
+from reuse_compiler.backend.accelerator.lowering.specs import FcSpec, Layer
 from reuse_compiler.backend.accelerator.lowering.storage import State
 from reuse_compiler.backend.accelerator.lowering.tiling import split_range
 from reuse_compiler.backend.accelerator.lowering.work import (

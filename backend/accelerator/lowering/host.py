@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
 
+from reuse_compiler.backend.accelerator.lowering.specs import HostSpec
 from reuse_compiler.backend.accelerator.shapes import constant, shape_of
 from reuse_compiler.macs import node_macs
 
-__all__ = ["HostSpec", "operands", "read_host"]
-
-
-@dataclass(frozen=True)
-class HostSpec:
-    """A sub-model as ONNX bytes; its inputs and outputs are the layer's, by name.
-
-    `macs` are multiply-accumulates, `operations` elements of the outputs where there are none (one pass, assumed).
-    """
-
-    model: bytes
-    macs: int
-    operations: int
+__all__ = ["operands", "read_host"]
 
 
 def read_host(node: ir.Node) -> HostSpec:

@@ -8,15 +8,27 @@ transfer counts as so many bytes more: a larger region keeps less, and moves it 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal
 
 import onnx_ir as ir
 
 from reuse_compiler.backend.accelerator.isa import Halt, Host, Instruction, Loop, Over, Space
 from reuse_compiler.backend.accelerator.lowering import conv, fc
 from reuse_compiler.backend.accelerator.lowering.constants import Constant, ConstantImage, Residency, choose_residency
+from reuse_compiler.backend.accelerator.lowering.elementwise import lower_elementwise, lower_function
 from reuse_compiler.backend.accelerator.lowering.emitter import Emitter, MoveCounter, Region, Sink
-from reuse_compiler.backend.accelerator.lowering.graph import (
+from reuse_compiler.backend.accelerator.lowering.graph import read_graph
+from reuse_compiler.backend.accelerator.lowering.movement import lower_concat
+from reuse_compiler.backend.accelerator.lowering.pooling import lower_pool
+from reuse_compiler.backend.accelerator.lowering.sections import (
+    begin_sequence,
+    load_constants,
+    resident_constants,
+    state_place,
+)
+from reuse_compiler.backend.accelerator.lowering.specs import (
     AliasSpec,
     ConcatSpec,
     ConvSpec,
@@ -27,16 +39,9 @@ from reuse_compiler.backend.accelerator.lowering.graph import (
     Layer,
     LayerGraph,
     PoolSpec,
+    SiteSpec,
+    Spec,
     Tensor,
-    read_graph,
-)
-from reuse_compiler.backend.accelerator.lowering.quantizing import deadband_array
-from reuse_compiler.backend.accelerator.lowering.sections import begin_sequence, load_constants, state_place
-from reuse_compiler.backend.accelerator.lowering.special import (
-    lower_concat,
-    lower_elementwise,
-    lower_function,
-    lower_pool,
 )
 from reuse_compiler.backend.accelerator.lowering.storage import Storage, Storages, aligned, gather, place
 from reuse_compiler.backend.accelerator.lowering.work import STAGING, WEIGHTS, Context, StagingTooSmallError
@@ -52,6 +57,8 @@ from reuse_compiler.backend.accelerator.program import (
 from reuse_compiler.errors import HardwareError
 
 __all__ = ["lower"]
+
+Backend = Literal["reuse", "dense", "host"]
 
 _STAGING_EIGHTHS = (0, 1, 2, 3, 4, 6)
 _TRANSFER_BYTES = 2560  # what DRAM moves in the 50 cycles of its latency
@@ -76,40 +83,49 @@ def lower(model: ir.Model, tiling: Tiling, model_sha256: str) -> Program:
         reuse=reuse,
         baseline=baseline,
         constants=image.image(),
-        layers=tuple(_layer_info(layer) for layer in graph.layers),
+        layers=tuple(_layer_infos(graph)),
         tiling=tiling,
         model_sha256=model_sha256,
     )
 
 
-def _layer_info(layer: Layer) -> LayerInfo:
-    spec = layer.spec
-    if isinstance(spec, HostSpec):
-        return LayerInfo(layer.name, layer.op, "host", spec.macs, 0)
-    if not isinstance(spec, ConvSpec | FcSpec):
-        return LayerInfo(layer.name, layer.op, "dense", 0, 0)
-    macs = spec.geometry.macs if isinstance(spec, ConvSpec) else spec.rows * spec.inputs * spec.outputs
-    if spec.quantizer is None:
-        return LayerInfo(layer.name, layer.op, "dense", macs, 0)
-    inputs = math.prod(layer.inputs[0].shape)
-    quantizer = spec.quantizer
-    return LayerInfo(
-        layer.name, layer.op, "reuse", macs, inputs, quantizer.clusters, quantizer.step, quantizer.deadband
-    )
+def _layer_infos(graph: LayerGraph) -> Iterator[LayerInfo]:
+    """One row a node: the parts of a node add up."""
+    parts: dict[str, list[Layer]] = {}
+    for layer in graph.layers:
+        parts.setdefault(layer.row or layer.name, []).append(layer)
+    for name, layers in parts.items():
+        macs = sum(layer.spec.macs for layer in layers)
+        kinds = [_backend(layer) for layer in layers]
+        order: tuple[Backend, ...] = ("reuse", "host", "dense")
+        backend = next(kind for kind in order if kind in kinds)
+        info = LayerInfo(name, layers[0].op, backend, macs, 0)
+        for layer in layers:
+            if isinstance(layer.spec, SiteSpec) and layer.spec.quantizer is not None:
+                quantizer, inputs = layer.spec.quantizer, math.prod(layer.inputs[0].shape)
+                info = replace(
+                    info,
+                    inputs=info.inputs + inputs,
+                    clusters=quantizer.clusters,
+                    step=quantizer.step,
+                    deadband=quantizer.deadband,
+                )
+        yield info
+
+
+def _backend(layer: Layer) -> Backend:
+    if isinstance(layer.spec, HostSpec):
+        return "host"
+    return "reuse" if isinstance(layer.spec, SiteSpec) and layer.spec.quantizer is not None else "dense"
 
 
 def _constants(graph: LayerGraph) -> ConstantImage:
     """The constants of all layers, in the order of the layers."""
     image = ConstantImage()
     for layer in graph.layers:
-        spec = layer.spec
-        if isinstance(spec, ConvSpec | FcSpec):
-            image.add(spec.weight)
-            image.add(spec.bias)
-            if spec.quantizer is not None and deadband_array(spec.quantizer):
-                image.add_floats(deadband_array(spec.quantizer))
-        elif isinstance(spec, ElementwiseSpec) and spec.constant is not None:
-            image.add(spec.constant)
+        if isinstance(layer.spec, SiteSpec):
+            image.add(layer.spec.weight)
+        resident_constants(image, layer.spec, reuse=True)
     for array in graph.constants.values():
         image.add_bytes(array)
     return image
@@ -128,11 +144,7 @@ def _residency(graph: LayerGraph, tiling: Tiling, image: ConstantImage, reuse: b
             )
             constant = image.add(spec.weight)
             weights[constant] = max(tile, weights.get(constant, 0))
-            small.append(image.add(spec.bias))
-            if reuse and spec.quantizer is not None and deadband_array(spec.quantizer):
-                small.append(image.add_floats(deadband_array(spec.quantizer)))
-        elif isinstance(spec, ElementwiseSpec) and spec.constant is not None:
-            small.append(image.add(spec.constant))
+        small += resident_constants(image, spec, reuse=reuse)
     return choose_residency(small, weights, tiling.edram_bytes)
 
 
@@ -172,11 +184,11 @@ def _best_code(graph: LayerGraph, tiling: Tiling, image: ConstantImage, *, reuse
 def _lower_frame(context: Context, graph: LayerGraph) -> int:
     """Emit the frame section but for its sync; the size of DRAM in bytes."""
     dram_bytes = _assign_dram(graph, context.storages, context.image.size)
-    for number, layer in enumerate(graph.layers):
-        context.layer = number
+    for layer in graph.layers:
+        context.layer = graph.row(layer)
         context.emitter.coalesce(STAGING)
         context.emitter.coalesce(WEIGHTS)
-        _lower_layer(context, layer)
+        LOWERERS[type(layer.spec)](context, layer, layer.spec)
     for tensor in graph.outputs:
         storage = context.storages.by_tensor[tensor.name]
         if not storage.is_input:
@@ -223,27 +235,6 @@ def _assign_dram(graph: LayerGraph, storages: Storages, start: int) -> int:
     return top
 
 
-def _lower_layer(context: Context, layer: Layer) -> None:
-    spec = layer.spec
-    match spec:
-        case ConvSpec():
-            conv.lower_conv(context, layer, spec)
-        case FcSpec():
-            fc.lower_fc(context, layer, spec)
-        case FunctionSpec():
-            lower_function(context, layer, spec)
-        case ElementwiseSpec():
-            lower_elementwise(context, layer, spec)
-        case PoolSpec():
-            lower_pool(context, layer, spec)
-        case ConcatSpec():
-            lower_concat(context, layer, spec)
-        case HostSpec():
-            _lower_host(context, layer, spec)
-        case AliasSpec():
-            pass
-
-
 def _lower_host(context: Context, layer: Layer, spec: HostSpec) -> None:
     """Bring the operands to DRAM and call the host."""
     operands = [context.storages.by_tensor[tensor.name] for tensor in layer.inputs]
@@ -267,6 +258,23 @@ def _lower_host(context: Context, layer: Layer, spec: HostSpec) -> None:
 def _dram(storage: Storage) -> Region:
     assert storage.dram_address is not None
     return Region((storage, Space.DRAM), storage.dram_address, storage.dram_address + storage.bytes)
+
+
+def _nothing(context: Context, layer: Layer, spec: AliasSpec) -> None:
+    """A change of shape moves nothing."""
+
+
+LOWERERS: Mapping[type[Spec], Callable[[Context, Layer, Any], None]] = {
+    ConvSpec: conv.lower_conv,
+    FcSpec: fc.lower_fc,
+    FunctionSpec: lower_function,
+    ElementwiseSpec: lower_elementwise,
+    PoolSpec: lower_pool,
+    ConcatSpec: lower_concat,
+    HostSpec: _lower_host,
+    AliasSpec: _nothing,
+}
+"""What emits the instructions of a layer, by what the layer computes."""
 
 
 def _binding(storages: Storages, tensor: Tensor) -> Binding:
@@ -302,9 +310,9 @@ def _hosts(graph: LayerGraph, storages: Storages) -> tuple[HostModel, ...]:
 def _sites(graph: LayerGraph, storages: Storages) -> tuple[SiteInfo, ...]:
     """Where the kept state of every reuse layer lies."""
     sites = []
-    for number, layer in enumerate(graph.layers):
+    for layer in graph.layers:
         spec = layer.spec
-        if not isinstance(spec, ConvSpec | FcSpec) or spec.quantizer is None:
+        if not isinstance(spec, SiteSpec) or spec.quantizer is None:
             continue
         state = storages.states[layer.name]
         index_memory, index_address = state_place(state.index)
@@ -312,7 +320,7 @@ def _sites(graph: LayerGraph, storages: Storages) -> tuple[SiteInfo, ...]:
         sites.append(
             SiteInfo(
                 node=layer.name,
-                layer=number,
+                layer=graph.row(layer),
                 index_memory=index_memory.name.lower(),
                 index_address=index_address,
                 index_bytes=state.index.bytes,

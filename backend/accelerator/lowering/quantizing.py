@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reuse_compiler.backend.accelerator.isa import ConfigureQuantizer, Quantize
-from reuse_compiler.backend.accelerator.lowering.graph import Layer
+from reuse_compiler.backend.accelerator.lowering.specs import Layer
 from reuse_compiler.backend.accelerator.lowering.storage import State
 from reuse_compiler.backend.accelerator.lowering.tiling import runs
 from reuse_compiler.backend.accelerator.lowering.work import (

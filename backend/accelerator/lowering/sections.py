@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 
 from reuse_compiler.backend.accelerator.isa import Fill, Instruction, Load, Space
-from reuse_compiler.backend.accelerator.lowering.constants import Constant
+from reuse_compiler.backend.accelerator.lowering.constants import Constant, ConstantImage
 from reuse_compiler.backend.accelerator.lowering.emitter import Emitter, Region
-from reuse_compiler.backend.accelerator.lowering.graph import ConvSpec, ElementwiseSpec, FcSpec, Layer, LayerGraph
 from reuse_compiler.backend.accelerator.lowering.quantizing import deadband_array
+from reuse_compiler.backend.accelerator.lowering.specs import ConvSpec, FcSpec, LayerGraph, SiteSpec, Spec
 from reuse_compiler.backend.accelerator.lowering.storage import Storage
 from reuse_compiler.backend.accelerator.lowering.work import Context
 
-__all__ = ["begin_sequence", "load_constants", "state_place"]
+__all__ = ["begin_sequence", "load_constants", "resident_constants", "state_place"]
 
 
 def state_place(storage: Storage) -> tuple[Space, int]:
@@ -27,9 +27,9 @@ def load_constants(context: Context, graph: LayerGraph) -> list[Instruction]:
     """Load the resident constants, each booked on the first layer that uses it."""
     emitter = Emitter()
     owner: dict[Constant, int] = {}
-    for number, layer in enumerate(graph.layers):
-        for constant in _layer_constants(context, layer):
-            owner.setdefault(constant, number)
+    for layer in graph.layers:
+        for constant in _layer_constants(context, layer.spec):
+            owner.setdefault(constant, graph.row(layer))
     for constant, address in context.residency.resident.items():
         load = Load(
             layer=owner.get(constant, 0),
@@ -44,23 +44,25 @@ def load_constants(context: Context, graph: LayerGraph) -> list[Instruction]:
     return _ended(emitter)
 
 
-def _layer_constants(context: Context, layer: Layer) -> list[Constant]:
-    spec = layer.spec
-    if isinstance(spec, ConvSpec | FcSpec):
-        channels = deadband_array(spec.quantizer) if context.reuse and spec.quantizer else ()
-        more = [context.image.add_floats(channels)] if channels else []
-        return [context.image.add(spec.weight), context.image.add(spec.bias), *more]
-    if isinstance(spec, ElementwiseSpec) and spec.constant is not None:
-        return [context.image.add(spec.constant)]
-    return []
+def resident_constants(image: ConstantImage, spec: Spec, *, reuse: bool) -> list[Constant]:
+    """The places of what a layer keeps in the eDRAM beside its weights; on the reuse machine its deadbands too."""
+    constants = [image.add(array) for array in spec.residents]
+    if reuse and isinstance(spec, SiteSpec) and spec.quantizer is not None and deadband_array(spec.quantizer):
+        constants.append(image.add_floats(deadband_array(spec.quantizer)))
+    return constants
+
+
+def _layer_constants(context: Context, spec: Spec) -> list[Constant]:
+    weights = [context.image.add(spec.weight)] if isinstance(spec, SiteSpec) else []
+    return [*weights, *resident_constants(context.image, spec, reuse=context.reuse)]
 
 
 def begin_sequence(context: Context, graph: LayerGraph) -> list[Instruction]:
     """Write the state that a sequence starts with: the zero index everywhere, and the bias as linear output."""
     emitter = Emitter()
     filled = set()
-    for number, layer in enumerate(graph.layers):
-        spec = layer.spec
+    for layer in graph.layers:
+        spec, number = layer.spec, graph.row(layer)
         if not context.reuse or not isinstance(spec, ConvSpec | FcSpec) or spec.quantizer is None:
             continue
         state = context.storages.states[layer.name]

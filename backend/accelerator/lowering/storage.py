@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
-from reuse_compiler.backend.accelerator.lowering.graph import (
+from reuse_compiler.backend.accelerator.lowering.specs import (
     AliasSpec,
     ConvSpec,
     FcSpec,

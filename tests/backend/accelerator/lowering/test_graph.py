@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.isa import Binary, Pooling, Special
-from reuse_compiler.backend.accelerator.lowering.graph import (
+from reuse_compiler.backend.accelerator.lowering.graph import read_graph
+from reuse_compiler.backend.accelerator.lowering.specs import (
     AliasSpec,
     ConcatSpec,
     ConvSpec,
@@ -25,7 +26,6 @@ from reuse_compiler.backend.accelerator.lowering.graph import (
     PoolSpec,
     Spec,
     Tensor,
-    read_graph,
 )
 from reuse_compiler.errors import ModelError
 from reuse_compiler.operators import Activation

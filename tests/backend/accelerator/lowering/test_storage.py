@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reuse_compiler.backend.accelerator.isa import Special
-from reuse_compiler.backend.accelerator.lowering.graph import (
+from reuse_compiler.backend.accelerator.lowering.specs import (
     AliasSpec,
     ConvSpec,
     FcSpec,
@@ -34,7 +34,7 @@ def fc(
 ) -> FcSpec:
     weight, bias = np.zeros((inputs, outputs), np.float32), np.zeros(outputs, np.float32)
     quantizer = LinearQuantizer(0.5, 3, clusters, deadband)
-    return FcSpec(1, inputs, outputs, weight, bias, Activation(slope), quantizer)
+    return FcSpec(1, inputs, outputs, weight=weight, bias=bias, activation=Activation(slope), quantizer=quantizer)
 
 
 def tensor(name: str, *shape: int) -> Tensor:
@@ -90,7 +90,7 @@ def test_deadbands_along_other_axes_share_nothing() -> None:
     for deadband, shared in ((0.5, True), (bands, False)):
         quantizer = LinearQuantizer(0.5, 3, 32, deadband)
         weight, bias = np.zeros((1, 4, 1, 1, 1), np.float32), np.zeros(1, np.float32)
-        conv = ConvSpec(geometry, weight, bias, Activation(0.0), quantizer)
+        conv = ConvSpec(geometry, weight=weight, bias=bias, activation=Activation(0.0), quantizer=quantizer)
         layers = [
             layer("a", conv, [x], [tensor("y", 1, 1, 4, 4)]),
             layer("b", fc(4, 2, deadband=deadband), [x], [tensor("z", 1, 4, 4, 2)]),

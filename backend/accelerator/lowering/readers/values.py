@@ -1,0 +1,47 @@
+"""Read inputs and attributes of a node."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from reuse_compiler.backend.accelerator.lowering.specs import Tensor
+from reuse_compiler.backend.accelerator.shapes import constant, shape_of
+from reuse_compiler.errors import ModelError
+
+__all__ = ["array_at", "ints", "shape_at", "tensor", "value_at"]
+
+Float = NDArray[np.float32]
+
+
+def value_at(node: ir.Node, position: int) -> ir.Value:
+    value = node.inputs[position]
+    assert value is not None
+    return value
+
+
+def shape_at(node: ir.Node, position: int = 0) -> tuple[int, ...]:
+    shape = shape_of(value_at(node, position))
+    assert shape is not None
+    return shape
+
+
+def array_at(node: ir.Node, position: int) -> Float | None:
+    """The float32 constant at `position`, or None where there is none."""
+    array = constant(node.inputs[position]) if len(node.inputs) > position else None
+    return None if array is None else np.asarray(array, np.float32)
+
+
+def ints(node: ir.Node, name: str, default: list[int]) -> tuple[int, ...]:
+    return tuple(node.attributes.get_ints(name, default) or default)
+
+
+def tensor(value: ir.Value) -> Tensor:
+    """`value` as an operand of a layer. Raises ModelError where its size is not known, or it holds strings."""
+    shape = shape_of(value)
+    if shape is None or value.dtype is None:
+        raise ModelError(f"tensor {value.name}: its shape is {value.shape}: give every axis a size (--shape)")
+    if value.dtype == ir.DataType.STRING:
+        raise ModelError(f"tensor {value.name}: it holds strings: the accelerator's memory holds numbers alone")
+    return Tensor(str(value.name), shape, value.dtype.numpy().name)

@@ -1,0 +1,33 @@
+"""Which nodes the accelerator executes itself. Everything else becomes a call to the host.
+
+A rule is a function whose docstring is its text in reports and documentation. It returns the measured value that
+breaks it, or None where it holds.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from reuse_compiler.backend.accelerator.supported import elementwise, movement, pooling, weights
+from reuse_compiler.backend.accelerator.supported.names import ALIASES, BINARY, FUNCTIONS, POOLS
+from reuse_compiler.backend.accelerator.supported.rule import Rule
+from reuse_compiler.operators import is_reuse
+
+__all__ = ["ALIASES", "BINARY", "FUNCTIONS", "POOLS", "RULES", "Rule", "verdict"]
+
+RULES: dict[str, tuple[Rule, ...]] = {**weights.RULES, **pooling.RULES, **elementwise.RULES, **movement.RULES}
+"""Rules by operator, tried in order; an operator that is not among them has no instruction."""
+
+
+def verdict(node: ir.Node) -> tuple[bool, str, str]:
+    """Whether the accelerator executes `node`; else the rule that it breaks and the measured value."""
+    if is_reuse(node):
+        return True, "a reuse operator", ""
+    rules = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    if rules is None:
+        return False, "no instruction for the operator", node.op_type
+    for rule in rules:
+        measured = rule(node)
+        if measured is not None:
+            return False, rule.__doc__ or "", measured
+    return True, "has an instruction", ""

@@ -1,0 +1,43 @@
+"""Rules of pooling layers."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from reuse_compiler.backend.accelerator.supported.rule import Rule
+from reuse_compiler.backend.accelerator.supported.tensors import (
+    TENSOR,
+    batch_of_one,
+    explicit_padding,
+    one_output,
+    spatial_axes,
+    variable_data,
+)
+
+__all__ = ["RULES"]
+
+
+def padding_below_kernel(node: ir.Node) -> str | None:
+    """padding at the start of an axis is less than the extent of the window there"""
+    kernel = node.attributes.get_ints("kernel_shape", []) or []
+    dilations = node.attributes.get_ints("dilations", None) or [1] * len(kernel)
+    pads = node.attributes.get_ints("pads", None) or [0] * 2 * len(kernel)
+    wide = [axis for axis, size in enumerate(kernel) if pads[axis] >= (size - 1) * dilations[axis] + 1]
+    return f"axis {wide[0]} has padding {pads[wide[0]]} and window {kernel[wide[0]]}" if wide else None
+
+
+def padding_outside_counts(node: ir.Node) -> str | None:
+    """ceil_mode and count_include_pad are not combined"""
+    both = node.attributes.get_int("ceil_mode", 0) and node.attributes.get_int("count_include_pad", 0)
+    return "both are 1" if both else None
+
+
+_POOL = (*TENSOR, variable_data, batch_of_one, spatial_axes, explicit_padding, padding_below_kernel, one_output)
+_GLOBAL = (*TENSOR, variable_data, batch_of_one, spatial_axes)
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "MaxPool": _POOL,
+    "AveragePool": (*_POOL, padding_outside_counts),
+    "GlobalAveragePool": _GLOBAL,
+    "GlobalMaxPool": _GLOBAL,
+}
