@@ -25,7 +25,7 @@ class NewInitializers:
     def add(self, wanted: str, array: NDArray[Any]) -> ir.Value:
         """A new initializer with the value of `array`, called `wanted` where that is free."""
         name = self.free_name(wanted)
-        tensor = ir.Tensor(np.ascontiguousarray(array), name=name)
+        tensor = ir.Tensor(np.asarray(array, order="C"), name=name)
         value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor)
         self._graph.register_initializer(value)
         return value

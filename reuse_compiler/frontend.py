@@ -18,6 +18,7 @@ from reuse_compiler.onnx_messages import plain
 from reuse_compiler.passes.bind_shapes import BindShapes
 from reuse_compiler.passes.convert_version import ConvertVersion
 from reuse_compiler.passes.explicit_pads import ExplicitPads
+from reuse_compiler.passes.fc_normal_form import FcNormalForm
 from reuse_compiler.passes.fold_affine import FoldAffine
 from reuse_compiler.passes.fold_constants import FoldConstants
 from reuse_compiler.passes.infer_shapes import InferShapes
@@ -118,6 +119,7 @@ def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
         removed = RemoveIdentities()(model).modified
         if not folded and not removed:
             break
+    FcNormalForm()(model)
     FoldAffine()(model)
     SplitBatchNorm()(model)
     common.RemoveUnusedNodesPass()(model)

@@ -31,3 +31,8 @@ def test_the_initializer_holds_the_array() -> None:
     assert first.const_value is not None
     assert np.array_equal(first.const_value.numpy(), array)
     assert first.shape == ir.Shape([3, 2]) and first.dtype == ir.DataType.FLOAT
+
+
+def test_a_number_stays_a_tensor_without_axes() -> None:
+    value = NewInitializers(graph()).add("n", np.array(2.5, np.float32))
+    assert value.const_value is not None and value.const_value.numpy().shape == ()
