@@ -14,8 +14,8 @@ _POOLS = ("AveragePool", "LpPool", "MaxPool")
 
 @dataclass(frozen=True)
 class ExplicitPads(ir.passes.InPlacePass):
-    """Replace auto_pad of Conv, AveragePool, LpPool and MaxPool in the top graph, and ceil_mode of a pooling, by the pads
-    that they mean.
+    """Replace auto_pad of Conv, ConvTranspose, AveragePool, LpPool and MaxPool in the top graph, ceil_mode of a pooling,
+    and output_shape of a ConvTranspose, by the pads that they mean.
 
     1. VALID is no padding.
     2. SAME_UPPER and SAME_LOWER pad for ``ceil(in / stride)`` outputs, an odd one at the end or at the beginning.
@@ -25,12 +25,16 @@ class ExplicitPads(ir.passes.InPlacePass):
     5. With ceil_mode a window that begins inside the input or the padding before it is computed, however far it reaches:
        so onnxruntime does it, where onnx's shape inference also counts a window that begins behind. A node that counts
        padding stays, since what a window reaches behind the padding is not counted.
+    6. A ConvTranspose has kernel_shape, strides, dilations, pads and output_padding written out. SAME pads down to ``in *
+       stride`` outputs, output_shape to what it says, an odd element at the end with SAME_UPPER and else at the beginning.
+       What output_shape asks beyond the natural size is output_padding; where that would reach a stride, the node stays.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the attributes in place. Shapes must have been inferred."""
         written = [node for node in model.graph if _write_out(node)]
         written += [node for node in model.graph if _write_ceil(node)]
+        written += [node for node in model.graph if _write_transposed(node)]
         return ir.passes.PassResult(model, bool(written))
 
 
@@ -78,6 +82,45 @@ def _write_ceil(node: ir.Node) -> bool:
         return False
     del attributes["ceil_mode"]
     attributes["pads"] = ir.AttrInt64s("pads", [*pads[: len(kernel)], *ends])
+    return True
+
+
+def _write_transposed(node: ir.Node) -> bool:
+    if node.domain != "" or node.op_type != "ConvTranspose":
+        return False
+    attributes, sizes, kernel = node.attributes, _sizes(node.inputs[0]), _sizes(node.inputs[1])
+    if sizes is None or kernel is None:
+        return False
+    rank = len(sizes)
+    strides, dilations = (attributes.get_ints(name, [1] * rank) for name in ("strides", "dilations"))
+    extra = list(attributes.get_ints("output_padding", [0] * rank))
+    mode = attributes.get_string("auto_pad", "NOTSET")
+    wanted: Sequence[int] | None = attributes.get_ints("output_shape", None)
+    natural = [
+        (size - 1) * stride + (width - 1) * dilation + 1 + more
+        for size, width, stride, dilation, more in zip(sizes, kernel, strides, dilations, extra, strict=True)
+    ]
+    if wanted is None and mode.startswith("SAME"):
+        wanted = [min(size * stride, full) for size, stride, full in zip(sizes, strides, natural, strict=True)]
+    pads = list(attributes.get_ints("pads", [0] * 2 * rank)) if mode == "NOTSET" else [0] * 2 * rank
+    if wanted is not None:
+        totals = [full - size for full, size in zip(natural, wanted[-rank:], strict=True)]
+        extra = [more - min(total, 0) for more, total in zip(extra, totals, strict=True)]
+        less = [max(total, 0) // 2 for total in totals]
+        more = [max(total, 0) - half for total, half in zip(totals, less, strict=True)]
+        pads = less + more if mode == "SAME_UPPER" else more + less
+    if any(more >= stride for more, stride in zip(extra, strides, strict=True)):
+        return False
+    given = {"kernel_shape": kernel, "strides": strides, "dilations": dilations, "pads": pads, "output_padding": extra}
+    new = {name: tuple(values) for name, values in given.items()}
+    if all(attributes.get_ints(name, None) == values for name, values in new.items()) and (
+        "auto_pad" not in attributes and "output_shape" not in attributes
+    ):
+        return False
+    for name in ("auto_pad", "output_shape"):
+        attributes.pop(name, None)
+    for name, values in new.items():
+        attributes[name] = ir.AttrInt64s(name, values)
     return True
 
 

@@ -123,3 +123,58 @@ def test_where_pads_are_not_known_or_explicit_the_node_stays(signature: str, att
     model = ir.from_proto(parser.parse_model(text))
     InferShapes()(model)
     assert not ExplicitPads()(model).modified
+
+
+@settings(max_examples=200)
+@given(
+    mode=st.sampled_from(["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"]),
+    size=st.lists(st.integers(1, 5), min_size=1, max_size=2),
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 4),
+    dilation=st.integers(1, 2),
+    output_padding=st.integers(0, 2),
+    more=st.none() | st.integers(-3, 3),
+    pads=st.integers(0, 2),
+)
+def test_a_transposed_convolution_keeps_its_values(
+    mode: str,
+    size: list[int],
+    kernel: int,
+    stride: int,
+    dilation: int,
+    output_padding: int,
+    more: int | None,
+    pads: int,
+    evaluate: Evaluate,
+) -> None:
+    rank = len(size)
+    assume(output_padding < stride)
+    natural = [(n - 1) * stride + (kernel - 1) * dilation + 1 + output_padding for n in size]
+    assume(min(natural) - 2 * pads > 0 and min(natural) + (more or 0) > 0)
+    attributes = f'auto_pad="{mode}", strides={[stride] * rank}, dilations={[dilation] * rank}'
+    attributes += f", output_padding={[output_padding] * rank}"
+    if more is not None:
+        attributes += f", output_shape={[n + more for n in natural]}"
+    elif mode == "NOTSET":
+        attributes += f", pads={[pads] * rank + [0] * rank}"
+    text = f"""<ir_version: 8, opset_import: ["" : 18]> g (float{[1, 2, *size]} x) => (float[] y)
+        {{ y = ConvTranspose<{attributes}>(x, w) }}"""
+    proto = parser.parse_model(text)
+    generator = np.random.default_rng(0)
+    weight = generator.standard_normal((2, 3, *[kernel] * rank)).astype(np.float32)
+    proto.graph.initializer.append(numpy_helper.from_array(weight, "w"))
+    model = ir.from_proto(proto)
+    InferShapes()(model)
+    changed = ExplicitPads()(model).modified
+    feeds = {"x": generator.standard_normal((1, 2, *size)).astype(np.float32)}
+    try:
+        before = evaluate(proto, feeds)["y"]
+    except RUNTIME_ERRORS:  # output_padding would reach a stride
+        assert not changed
+        return
+    assert changed and not {"auto_pad", "output_shape"} & set(model.graph[0].attributes)
+    assert not ExplicitPads()(model).modified
+    after = ir.to_proto(model)
+    np.testing.assert_allclose(evaluate(after, feeds)["y"], before, rtol=1e-5, atol=1e-5)
+    InferShapes()(model)
+    assert model.graph.outputs[0].shape == before.shape
