@@ -84,7 +84,8 @@ class Replacement:
     def finish(self, outputs: Sequence[ir.Value | None]) -> None:
         """Put the chain in the place of the node.
 
-        `outputs` replace the node's own and take their names; None for one that nobody reads.
+        `outputs` replace the node's own and take their names; None for one that nobody reads. Initializers that nobody
+        else reads go with the node.
         """
         node = self._node
         assert isinstance(node.graph, ir.Graph)
@@ -95,7 +96,11 @@ class Replacement:
             name, old.name = old.name, f"{old.name}_replaced"
             ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
             new.name = name
-        node.graph.remove(node, safe=True)
+        graph, read = node.graph, [value for value in node.inputs if value is not None]
+        graph.remove(node, safe=True)
+        for value in read:
+            if value.is_initializer() and not value.uses() and not value.is_graph_output():
+                graph.initializers.pop(str(value.name), None)
 
 
 def fixed_shape(value: ir.Value | None) -> Shape | None:

@@ -24,6 +24,7 @@ from reuse_compiler.passes.fold_constants import FoldConstants
 from reuse_compiler.passes.infer_shapes import InferShapes
 from reuse_compiler.passes.name_nodes import NameNodes
 from reuse_compiler.passes.plain_sum import PlainSum
+from reuse_compiler.passes.recurrent_normal_form import RecurrentNormalForm
 from reuse_compiler.passes.remove_identities import RemoveIdentities
 from reuse_compiler.passes.split_batch_norm import SplitBatchNorm
 
@@ -117,12 +118,14 @@ def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
             InferShapes()(model)
         folded = FoldConstants()(model).modified
         removed = RemoveIdentities()(model).modified
-        if not folded and not removed:
+        split = RecurrentNormalForm()(model).modified
+        if not folded and not removed and not split:
             break
     FcNormalForm()(model)
     FoldAffine()(model)
     SplitBatchNorm()(model)
     common.RemoveUnusedNodesPass()(model)
+    RecurrentNormalForm()(model)  # again: the removal takes the names of outputs that nobody reads
     InferShapes()(model)
     NameNodes()(model)
 
