@@ -1,0 +1,7 @@
+"""onnx's conformance suite: the accelerator's interpreter passes what stock onnxruntime passes."""
+
+from __future__ import annotations
+
+from tests.conformance.backends import AcceleratorBackend, Judge
+
+globals().update(Judge(AcceleratorBackend, __name__).test_cases)
