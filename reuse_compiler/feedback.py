@@ -67,7 +67,7 @@ class Feedback:
 
         Raises StreamError if one is missing, or differs from its input in shape or type.
         """
-        self._check({name: (outputs[name].shape, outputs[name].dtype) for name in outputs})
+        self._check({name: _kind(value) for name, value in outputs.items()})
         self.held = {name: np.array(outputs[output]) for name, output in self._state.items()}
 
     def _check(self, outputs: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> None:
@@ -81,6 +81,11 @@ class Feedback:
                     f"state {name}={output}: output {output} is {dtype} {list(shape)}, input {name} is {spec.dtype}"
                     f" {list(spec.shape)}: pair an input with an output of its shape and type"
                 )
+
+
+def _kind(value: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type, as a TensorSpec has them of what is no tensor."""
+    return (value.shape, value.dtype) if isinstance(value, np.ndarray) else ((), np.dtype(object))
 
 
 def _listed(names: Mapping[str, object]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from reuse_compiler.runtime_errors import RUNTIME_ERRORS
 __all__ = ["ReuseNetwork", "StateNames"]
 
 Arrays = dict[str, NDArray[Any]]
+Step = Callable[[Mapping[str, Any]], Arrays]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class ReuseNetwork:
         Past state where a sequence starts, by input name; read-only views.
     feedback : dict of str to str
         Input -> output that is fed back to it, as the plan said when the model was rewritten.
+    read_by_sites : frozenset of str
+        The model's own inputs that the input of a reuse node is computed from.
 
     Raises
     ------
@@ -85,12 +88,40 @@ class ReuseNetwork:
         self.inputs = tuple(_spec(value) for value in graph.inputs if value.name not in self.initial)
         self.outputs = tuple(_spec(value) for value in graph.outputs if value.name not in present)
         self.feedback: dict[str, str] = json.loads(self._ir.metadata_props.get("reuse.state", "{}"))
+        self.read_by_sites = _sources([node.inputs[0] for node in nodes])
 
-    def bind(self, past: Mapping[str, NDArray[Any]], present: Mapping[str, NDArray[Any]]) -> ort.IOBinding:
-        """A binding that reads the state in `past` and writes the next into `present`, both by past name.
+    def step(self, past: Mapping[str, NDArray[Any]], present: Mapping[str, NDArray[Any]]) -> Step:
+        """What runs a frame: reads the state in `past` and writes the next into `present`, both by past name.
 
-        The arrays must be C-contiguous, distinct, and live as long as the binding.
+        The arrays must be C-contiguous, distinct, and live as long as the step. It takes the model's own inputs,
+        C-contiguous, and gives its outputs.
         """
+        if any(spec.dtype.kind == "O" for spec in (*self.inputs, *self.outputs)):
+            return lambda inputs: self._run_fed(inputs, past, present)
+        binding = self._bind(past, present)
+        return lambda inputs: self._run_bound(binding, inputs)
+
+    def _run_fed(self, inputs: Mapping[str, Any], past: Mapping[str, Any], present: Mapping[str, Any]) -> Arrays:
+        """A frame with inputs or outputs that cannot be bound: strings, sequences, optional values."""
+        targets = {
+            output: present[name]
+            for names in self.nodes.values()
+            for output, name in (
+                (names.present_index, names.past_index),
+                (names.present_linear, names.past_linear),
+            )
+        }
+        own = [spec.name for spec in self.outputs]
+        try:
+            values = self._session.run([*own, *targets], {**inputs, **past})
+        except RUNTIME_ERRORS as error:
+            raise ModelError(f"{self._name}: onnxruntime cannot run it: {one_line(error)}") from error
+        for target, value in zip(targets.values(), values[len(own) :], strict=True):
+            np.copyto(target, value)
+        return dict(zip(own, values, strict=False))
+
+    def _bind(self, past: Mapping[str, NDArray[Any]], present: Mapping[str, NDArray[Any]]) -> ort.IOBinding:
+        """A binding that reads `past` and writes `present`."""
         binding = self._session.io_binding()
         self._bind_outputs(binding)  # first, so that they lead the list that onnxruntime gives
         for name, array in past.items():
@@ -100,8 +131,8 @@ class ReuseNetwork:
             _bind(binding.bind_output, names.present_linear, present[names.past_linear])
         return binding
 
-    def run(self, binding: ort.IOBinding, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Run a frame with a :meth:`bind` of state; C-contiguous `inputs` in, the model's own outputs out."""
+    def _run_bound(self, binding: ort.IOBinding, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
+        """A frame with a binding of state."""
         for name, array in inputs.items():
             _bind(binding.bind_input, name, array)
         for spec in self.outputs:
@@ -160,6 +191,27 @@ def _spec(value: ir.Value) -> TensorSpec:
     shape = () if value.shape is None else tuple(dim if isinstance(dim, int) else -1 for dim in value.shape)
     dtype = value.type.dtype.numpy() if isinstance(value.type, ir.TensorType) else object
     return TensorSpec(str(value.name), shape, np.dtype(dtype))
+
+
+def _sources(values: Iterable[ir.Value | None]) -> frozenset[str]:
+    """The graph inputs that `values` are computed from."""
+    found: set[ir.Value] = set()
+    ends = [value for value in values if value is not None]
+    while ends:
+        value = ends.pop()
+        if value not in found:
+            found.add(value)
+            producer = value.producer()
+            ends += [] if producer is None else _reads(producer)
+    return frozenset(str(value.name) for value in found if value.is_graph_input())
+
+
+def _reads(node: ir.Node) -> list[ir.Value]:
+    """What `node` reads, in its bodies too."""
+    bodies = [attr.as_graph() for attr in node.attributes.values() if attr.type is ir.AttributeType.GRAPH]
+    inner = [value for body in bodies for step in ir.traversal.RecursiveGraphIterator(body) for value in step.inputs]
+    passed = [value for body in bodies for value in body.outputs]
+    return [value for value in (*node.inputs, *inner, *passed) if value is not None]
 
 
 def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:

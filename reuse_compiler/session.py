@@ -77,8 +77,8 @@ class Session:
         self._past, self._present = (
             {name: np.array(value, order="C") for name, value in self._network.initial.items()} for _ in range(2)
         )
-        self._binding = self._network.bind(self._past, self._present)
-        self._next_binding = self._network.bind(self._present, self._past)
+        self._step = self._network.step(self._past, self._present)
+        self._next_step = self._network.step(self._present, self._past)
 
     @property
     def indices(self) -> Arrays:
@@ -94,9 +94,11 @@ class Session:
         """Run one frame of the stream; the model's own outputs by name.
 
         `inputs` has an array for each of the model's own inputs but those that outputs are fed back to; the batch axis
-        may be left out. Raises StreamError where they do not fit, and then the state is as it was.
+        may be left out. Raises StreamError where they do not fit, or one that a site's input is computed from is not
+        finite, and then the state is as it was.
         """
-        arrays = {**conform(inputs, self._streamed, self._fed_back, "frame"), **self._feedback.held}
+        given = conform(inputs, self._streamed, self._fed_back, "frame", finite=self._network.read_by_sites)
+        arrays = {**given, **self._feedback.held}
         outputs = self._advance(arrays)
         if self._drift.too_large(self._linear()):
             self.refresh()
@@ -105,9 +107,9 @@ class Session:
         return outputs
 
     def _advance(self, arrays: Arrays) -> Arrays:
-        outputs = self._network.run(self._binding, arrays)
+        outputs = self._step(arrays)
         self._past, self._present = self._present, self._past
-        self._binding, self._next_binding = self._next_binding, self._binding
+        self._step, self._next_step = self._next_step, self._step
         return outputs
 
     def _linear(self) -> list[NDArray[Any]]:

@@ -43,17 +43,27 @@ def named(names: Iterable[str]) -> str:
 
 
 def conform(
-    arrays: Mapping[str, NDArray[Any]], specs: Sequence[TensorSpec], state: Collection[str], where: str
+    arrays: Mapping[str, NDArray[Any]],
+    specs: Sequence[TensorSpec],
+    state: Collection[str],
+    where: str,
+    *,
+    finite: Collection[str] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """The arrays of one frame in the shapes and types of `specs`, in their order.
 
-    A batch axis of 1 is added where it is missing; float64 becomes float32 where the model takes float32. Raises
-    StreamError, which begins with `where`, if a name is missing or unknown, a shape or a type differs, or a value is
-    NaN or infinite.
+    A batch axis of 1 is added where it is missing; float64 becomes float32 where the model takes float32. What is no
+    array of numbers (strings, a sequence, an optional value) is passed on as it is. Raises StreamError, which begins
+    with `where`, if a name is missing or unknown, a shape or a type differs, or a value is NaN or infinite in one of
+    the inputs that `finite` names; in any, by default.
     """
     if len(arrays) != len(specs) or any(spec.name not in arrays for spec in specs):
         raise _wrong_names(arrays.keys(), [spec.name for spec in specs], state, where)
-    return {spec.name: _conform_one(arrays[spec.name], spec, where) for spec in specs}
+    conformed = {spec.name: _conform_one(arrays[spec.name], spec, where) for spec in specs}
+    for name, array in conformed.items():
+        if finite is None or name in finite:
+            _check_finite(array, name, where)
+    return conformed
 
 
 def _wrong_names(given: Collection[str], expected: Collection[str], state: Collection[str], where: str) -> StreamError:
@@ -71,6 +81,8 @@ def _wrong_names(given: Collection[str], expected: Collection[str], state: Colle
 
 
 def _conform_one(array: NDArray[Any], spec: TensorSpec, where: str) -> NDArray[Any]:
+    if spec.dtype.kind == "O":
+        return array
     if array.dtype != spec.dtype:
         array = _converted(array, spec, where)
     if array.shape != spec.shape:
@@ -80,7 +92,6 @@ def _conform_one(array: NDArray[Any], spec: TensorSpec, where: str) -> NDArray[A
                 " give frames of that shape"
             )
         array = array[None]
-    _check_finite(array, spec.name, where)
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
@@ -97,7 +108,7 @@ def _converted(array: NDArray[Any], spec: TensorSpec, where: str) -> NDArray[Any
 
 def _check_finite(array: NDArray[Any], name: str, where: str) -> None:
     """One sum where all is well; it overflows or is NaN wherever an element is not finite."""
-    if array.dtype.kind not in "fc":
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc":
         return
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(array.sum()):
