@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import onnx
@@ -13,6 +14,10 @@ from reuse_compiler.passes.weightless import without_weights
 __all__ = ["ConvertVersion"]
 
 
+_ONE_AXIS = 13  # the opset since which Hardmax is over one axis, and not over all from `axis` on
+_NO_STEP = re.compile(r"No Adapter (?:From|To) Version \$?(\d+) for (\w+)")
+
+
 @dataclass(frozen=True)
 class ConvertVersion(ir.passes.InPlacePass):
     """Convert the default opset to `target` where it is below; leave later ones as they are.
@@ -21,7 +26,8 @@ class ConvertVersion(ir.passes.InPlacePass):
     2. Node and value names stay; nodes that the converter inserts have no name.
     3. The IR version rises to the least one that the opsets need.
 
-    Raises ValueError with the converter's message where an operator has no conversion.
+    Raises ValueError that names the operator where it has no conversion. That is also a Hardmax before opset 13 over
+    several axes, which the converter lets pass, though it means something else afterwards.
     """
 
     target: int = 18
@@ -38,13 +44,14 @@ class ConvertVersion(ir.passes.InPlacePass):
             model.graph.opset_imports[""] = self.target
         if version is None or version >= self.target:
             return ir.passes.PassResult(model, _raise_ir_version(model))
+        _refuse_hardmax(model, version, self.target)
         tensors = {name: value.const_value for name, value in model.graph.initializers.items()}
         count = len(model.graph.inputs)
         with without_weights(model) as proto:
             try:
                 converted = version_converter.convert_version(proto, self.target)
             except (RuntimeError, version_converter.ConvertError, onnx.shape_inference.InferenceError) as error:
-                raise ValueError(f"no way from opset {version} to {self.target}: {error}") from error
+                raise ValueError(f"no way from opset {version} to {self.target}: {_reason(model, error)}") from error
         graph = ir.from_proto(converted).graph
         weights = graph.inputs[count:]
         del graph.inputs[count:]
@@ -64,6 +71,31 @@ class ConvertVersion(ir.passes.InPlacePass):
         """The default opset is `target` or later."""
         if model.graph.opset_imports.get("", self.target) < self.target:
             raise ir.passes.PostconditionError(f"opset is below {self.target}")
+
+
+def _refuse_hardmax(model: ir.Model, version: int, target: int) -> None:
+    if not version < _ONE_AXIS <= target:
+        return
+    for node in model.graph.all_nodes():
+        if (node.domain, node.op_type) != ("", "Hardmax"):
+            continue
+        shape = None if node.inputs[0] is None else node.inputs[0].shape
+        axis = node.attributes.get_int("axis", 1)
+        if axis != -1 and (shape is None or axis != len(shape) - 1):
+            raise ValueError(
+                f"no way from opset {version} to {target}: node {node.name} (Hardmax): its axis {axis} is not the last"
+                f" one: export it with opset {_ONE_AXIS} or later"
+            )
+
+
+def _reason(model: ir.Model, error: Exception) -> str:
+    """The operator that has no conversion, and the first node that has it; else what the converter says."""
+    found = _NO_STEP.search(str(error))
+    if found is None:
+        return str(error)
+    version, op = found.groups()
+    name = next((node.name for node in model.graph.all_nodes() if node.op_type == op), op)
+    return f"node {name} ({op}): the converter of onnx has no step from opset {version}: export the model anew"
 
 
 def _raise_ir_version(model: ir.Model) -> bool:

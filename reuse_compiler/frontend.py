@@ -22,6 +22,7 @@ from reuse_compiler.passes.fc_normal_form import FcNormalForm
 from reuse_compiler.passes.fold_affine import FoldAffine
 from reuse_compiler.passes.fold_constants import FoldConstants
 from reuse_compiler.passes.infer_shapes import InferShapes
+from reuse_compiler.passes.legacy_broadcast import LegacyBroadcast
 from reuse_compiler.passes.name_nodes import NameNodes
 from reuse_compiler.passes.plain_sum import PlainSum
 from reuse_compiler.passes.recurrent_normal_form import RecurrentNormalForm
@@ -76,7 +77,7 @@ class Model:
 
 
 def load(path: str | Path, *, shapes: Mapping[str, Sequence[int]] | None = None) -> Model:
-    """Read an ONNX file of opset 7 or later and bring it into the form that :class:`Model` describes.
+    """Read an ONNX file and bring it into the form that :class:`Model` describes.
 
     Parameters
     ----------
@@ -110,6 +111,7 @@ def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
     BindShapes(shapes)(model)
     _check(model)
     common.InlinePass()(model)
+    LegacyBroadcast()(model)
     ConvertVersion(OPSET)(model)
     PlainSum()(model)
     for _ in range(_ROUNDS):

@@ -18,7 +18,7 @@ from reuse_compiler.wellformed import check_operators, check_wiring
 __all__ = ["MIN_IR_VERSION", "MIN_OPSET", "read_model"]
 
 MIN_IR_VERSION = 3
-MIN_OPSET = 7
+MIN_OPSET = 1
 _CHUNK_BYTES = 1 << 20
 
 
@@ -28,7 +28,7 @@ def read_model(path: Path) -> tuple[ir.Model, str]:
     Without external data the hash is that of the file; with it, the hash goes on over each data file, by location.
 
     Raises ModelError, naming the file and where there is one the node and its operator, if the file is missing or not
-    ONNX, of IR version below 3 or opset below 7, holds an operator unknown to the installed onnx, a tensor that nothing
+    ONNX, of IR version below 3, holds an operator unknown to the installed onnx, a tensor that nothing
     produces, a cycle, or external data that is missing, too short or outside the folder of the file.
     """
     try:

@@ -108,3 +108,22 @@ def test_an_input_whose_shape_the_converter_changes_is_an_error() -> None:
             { o = Add(s, n) p = Identity(o) }>("", initial, x) }"""
     with pytest.raises(ValueError, match="the converter of onnx changes an input's shape"):
         ConvertVersion(18)(ir.from_proto(parser.parse_model(text)))
+
+
+def test_an_operator_without_a_step_is_named() -> None:
+    text = '<ir_version: 3, opset_import: ["" : 1]> g (float[2,6] x) => (float[] y) { y = Pad<paddings=[1,1,0,0]>(x) }'
+    model = ir.from_proto(parser.parse_model(text))
+    model.graph[0].name = "border"
+    with pytest.raises(ValueError, match=r"^no way from opset 1 to 18: node border \(Pad\): the converter .* opset 1:"):
+        ConvertVersion()(model)
+
+
+@pytest.mark.parametrize(("axis", "accepted"), [("", False), ("axis=0", False), ("axis=2", True), ("axis=-1", True)])
+def test_a_hardmax_over_several_axes_is_refused(axis: str, accepted: bool) -> None:
+    text = f'<ir_version: 7, opset_import: ["" : 12]> g (float[2,3,4] x) => (float[] y) {{ y = Hardmax<{axis}>(x) }}'
+    model = ir.from_proto(parser.parse_model(text))
+    if accepted:
+        assert ConvertVersion()(model).modified
+    else:
+        with pytest.raises(ValueError, match=r"\(Hardmax\): its axis [01] is not the last one"):
+            ConvertVersion()(model)
