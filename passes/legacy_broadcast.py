@@ -47,7 +47,7 @@ def _axis(node: ir.Node) -> int | None:
         return None
     if node.op_type == "PRelu":
         return 1
-    if node.op_type in _BINARY and node.attributes.get_int("broadcast", 0):
+    if node.op_type in _BINARY and node.attributes.get_int("broadcast", 0) != 0:
         return node.attributes.get_int("axis", None)
     return None
 

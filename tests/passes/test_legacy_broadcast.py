@@ -19,7 +19,7 @@ Evaluate = Callable[..., dict[str, Array]]
 
 def build(op: str, second: list[int], attributes: str = "", opset: int = 6) -> ir.Model:
     text = f"""<ir_version: 3, opset_import: ["" : {opset}]> g (float[2,3,4,5] x, float{second} b) => (float[] y)
-        {{ y = {op}<{attributes}>(x, b) }}"""
+        {{ y = {op} {attributes}(x, b) }}"""
     model = ir.from_proto(parser.parse_model(text))
     NameNodes()(model)
     return model
@@ -29,12 +29,12 @@ def build(op: str, second: list[int], attributes: str = "", opset: int = 6) -> i
 @pytest.mark.parametrize(
     ("op", "second", "attributes", "aligned"),
     [
-        ("Add", [3], "broadcast=1, axis=1", (3, 1, 1)),
-        ("Mul", [3, 4], "broadcast=1, axis=1", (3, 4, 1)),
-        ("Sub", [2], "broadcast=1, axis=0", (2, 1, 1, 1)),
-        ("Div", [4], "broadcast=1, axis=-2", (4, 1)),
-        ("Sub", [4, 5], "broadcast=1, axis=2", (4, 5)),
-        ("Mul", [5], "broadcast=1", (5,)),
+        ("Add", [3], "<broadcast=1, axis=1>", (3, 1, 1)),
+        ("Mul", [3, 4], "<broadcast=1, axis=1>", (3, 4, 1)),
+        ("Sub", [2], "<broadcast=1, axis=0>", (2, 1, 1, 1)),
+        ("Div", [4], "<broadcast=1, axis=-2>", (4, 1)),
+        ("Sub", [4, 5], "<broadcast=1, axis=2>", (4, 5)),
+        ("Mul", [5], "<broadcast=1>", (5,)),
         ("PRelu", [3], "", (3, 1, 1)),
         ("PRelu", [1], "", (1,)),
     ],
@@ -65,7 +65,7 @@ def test_later_opsets_stay() -> None:
 
 
 def test_an_operand_of_unknown_rank_is_an_error() -> None:
-    model = build("Add", [3], "broadcast=1, axis=1")
+    model = build("Add", [3], "<broadcast=1, axis=1>")
     model.graph.inputs[1].shape = None
     with pytest.raises(ValueError, match=r"node y \(Add\): the rank of an operand is unknown"):
         LegacyBroadcast()(model)
