@@ -16,6 +16,7 @@ from reuse_compiler.backend.accelerator.isa import (
     DeltaFc,
     DenseConv,
     DenseFc,
+    DenseMatmul,
     Elementwise,
     Fill,
     Function,
@@ -24,6 +25,8 @@ from reuse_compiler.backend.accelerator.isa import (
     Load,
     Pool,
     Quantize,
+    Reduce,
+    Select,
     Space,
     Store,
 )
@@ -174,6 +177,17 @@ def _dense_fc(i: DenseFc, configuration: Configuration, hosts: Sequence[HostMode
 
 
 @accesses.register
+def _dense_matmul(i: DenseMatmul, configuration: Configuration, hosts: Sequence[HostModel]) -> list[Access]:
+    many = (i.matrices0, i.matrices1)
+    x = _block(i.x, _FLOAT, (*many, i.rows, i.inputs), (i.x_stride0, i.x_stride1, i.x_stride2, i.x_stride3))
+    w = _block(i.w, _FLOAT, (*many, i.inputs, i.outputs), (i.w_stride0, i.w_stride1, i.w_stride2, i.w_stride3))
+    z = _block(i.z, _FLOAT, (*many, i.rows, i.outputs), (i.z_stride0, i.z_stride1, i.z_stride2, i.z_stride3))
+    kept = [_read(Space.BUFFER, *z)] if i.accumulate else []
+    operands = [_read(Space.BUFFER, *x), _read(Space.EDRAM if i.constant else Space.BUFFER, *w)]
+    return [*operands, *kept, _write(Space.BUFFER, *z)]
+
+
+@accesses.register
 def _delta_fc(i: DeltaFc, configuration: Configuration, hosts: Sequence[HostModel]) -> list[Access]:
     item, tile = configuration.index_bytes(), (i.rows, i.inputs)
     index = _block(i.index, item, tile, (i.index_stride, 1))
@@ -241,8 +255,8 @@ def _conv_outputs(i: DenseConv | DeltaConv) -> tuple[Numbers, Numbers]:
 def _function(i: Function, configuration: Configuration, hosts: Sequence[HostModel]) -> list[Access]:
     sizes = (i.size0, i.size1, i.size2, i.size3)
     return [
-        _read(Space.BUFFER, *_block(i.x, _FLOAT, sizes, (i.x_stride0, i.x_stride1, i.x_stride2, 1))),
-        _write(Space.BUFFER, *_block(i.y, _FLOAT, sizes, (i.y_stride0, i.y_stride1, i.y_stride2, 1))),
+        _read(Space.BUFFER, *_block(i.x, i.element.bytes, sizes, (i.x_stride0, i.x_stride1, i.x_stride2, 1))),
+        _write(Space.BUFFER, *_block(i.y, i.result.bytes, sizes, (i.y_stride0, i.y_stride1, i.y_stride2, 1))),
     ]
 
 
@@ -253,10 +267,38 @@ def _elementwise(i: Elementwise, configuration: Configuration, hosts: Sequence[H
     b_strides = (i.b_stride0, i.b_stride1, i.b_stride2, i.b_stride3)
     y_strides = (i.y_stride0, i.y_stride1, i.y_stride2, i.y_stride3)
     return [
-        _read(Space.BUFFER, *_block(i.a, _FLOAT, sizes, a_strides)),
-        _read(Space.EDRAM if i.constant else Space.BUFFER, *_block(i.b, _FLOAT, sizes, b_strides)),
-        _write(Space.BUFFER, *_block(i.y, _FLOAT, sizes, y_strides)),
+        _read(Space.BUFFER, *_block(i.a, i.element.bytes, sizes, a_strides)),
+        _read(_space(i.constant), *_block(i.b, i.element.bytes, sizes, b_strides)),
+        _write(Space.BUFFER, *_block(i.y, i.result.bytes, sizes, y_strides)),
     ]
+
+
+@accesses.register
+def _select(i: Select, configuration: Configuration, hosts: Sequence[HostModel]) -> list[Access]:
+    sizes, size = (i.size0, i.size1, i.size2, i.size3), i.element.bytes
+    c_strides = (i.c_stride0, i.c_stride1, i.c_stride2, i.c_stride3)
+    a_strides = (i.a_stride0, i.a_stride1, i.a_stride2, i.a_stride3)
+    b_strides = (i.b_stride0, i.b_stride1, i.b_stride2, i.b_stride3)
+    y_strides = (i.y_stride0, i.y_stride1, i.y_stride2, i.y_stride3)
+    return [
+        _read(_space(i.c_constant), *_block(i.c, 1, sizes, c_strides)),
+        _read(_space(i.a_constant), *_block(i.a, size, sizes, a_strides)),
+        _read(_space(i.b_constant), *_block(i.b, size, sizes, b_strides)),
+        _write(Space.BUFFER, *_block(i.y, size, sizes, y_strides)),
+    ]
+
+
+def _space(constant: int) -> Space:
+    return Space.EDRAM if constant else Space.BUFFER
+
+
+@accesses.register
+def _reduce(i: Reduce, configuration: Configuration, hosts: Sequence[HostModel]) -> list[Access]:
+    sizes = (i.size0, i.size1, i.size2, i.size3)
+    x = _block(i.x, i.element.bytes, sizes, (i.x_stride0, i.x_stride1, i.x_stride2, i.x_stride3))
+    y = _block(i.y, i.result.bytes, sizes[:2], (i.y_stride0, i.y_stride1))
+    kept = [_read(Space.BUFFER, *y)] if i.accumulate else []
+    return [_read(Space.BUFFER, *x), *kept, _write(Space.BUFFER, *y)]
 
 
 @accesses.register

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.hardware import Hardware, Passes
 from reuse_compiler.backend.accelerator.isa import (
-    Binary,
     ConfigureQuantizer,
     DeltaConv,
     DeltaFc,
     DenseConv,
     DenseFc,
+    DenseMatmul,
     Elementwise,
     Event,
     Fill,
@@ -29,10 +29,13 @@ from reuse_compiler.backend.accelerator.isa import (
     Host,
     Instruction,
     Load,
+    Pass,
     Pool,
     Quantize,
+    Reduce,
+    Reduction,
+    Select,
     Space,
-    Special,
     Store,
 )
 from reuse_compiler.backend.accelerator.operations import Operation
@@ -42,9 +45,6 @@ __all__ = ["Counts", "count_events", "filled_bytes", "mac_cycles", "moved_bytes"
 Counts = dict[Event, int]
 Columns = NDArray[np.int64]
 _WORD = 4  # bytes of a float32
-
-_SIMPLE = {Special.IDENTITY, Special.RAMP, Special.ABS, Special.NEG, Special.CLIP, Special.HARD_SIGMOID}
-_DIVIDE = {Special.RECIPROCAL}
 
 Kind = TypeVar("Kind", bound=Instruction)
 Counter = Callable[[Operation, Any, Columns, int, Hardware], Counts]
@@ -91,17 +91,26 @@ def filled_bytes(fill: Fill) -> int:
     return fill.count * fill.copies * fill.repeat * _WORD if fill.count else fill.repeat * fill.element_bytes
 
 
-def special_operations(instruction: Function | Elementwise | Pool, passes: Passes) -> int:
+def special_operations(instruction: Function | Elementwise | Select | Pool | Reduce, passes: Passes) -> int:
     """Elements times passes through the special function unit."""
     if isinstance(instruction, Pool):
         window = instruction.kernel0 * instruction.kernel1 * instruction.kernel2
         return instruction.channels * instruction.out0 * instruction.out1 * instruction.out2 * window
     elements = instruction.size0 * instruction.size1 * instruction.size2 * instruction.size3
-    if isinstance(instruction, Elementwise):
-        return elements * (passes.divide.value if instruction.function is Binary.DIV else passes.simple.value)
-    if instruction.function in _SIMPLE:
-        return elements * passes.simple.value
-    return elements * (passes.divide if instruction.function in _DIVIDE else passes.transcendental).value
+    if isinstance(instruction, Reduce):
+        return elements * passes.simple.value * (2 if instruction.reduction is Reduction.SUM_SQUARES else 1)
+    through = (Pass.SIMPLE,) if isinstance(instruction, Select) else instruction.function.passes
+    return elements * sum(_passes(kind, passes) for kind in through)
+
+
+def _passes(kind: Pass, passes: Passes) -> int:
+    match kind:
+        case Pass.SIMPLE:
+            return passes.simple.value
+        case Pass.DIVIDE:
+            return passes.divide.value
+        case Pass.TRANSCENDENTAL:
+            return passes.transcendental.value
 
 
 @_counts(Load)
@@ -208,6 +217,24 @@ def _dense_fc(operation: Operation, dense: DenseFc, columns: Columns, frames: in
     }
 
 
+@_counts(DenseMatmul)
+def _dense_matmul(
+    operation: Operation, dense: DenseMatmul, columns: Columns, frames: int, hardware: Hardware
+) -> Counts:
+    """Like an FC of every matrix; what would be weights there comes from the I/O buffer, unless it is a constant."""
+    matrices = dense.matrices0 * dense.matrices1
+    inputs, outputs = matrices * dense.rows * dense.inputs, matrices * dense.rows * dense.outputs
+    macs = inputs * dense.outputs
+    read = inputs + (outputs if dense.accumulate else 0) + (0 if dense.constant else macs)
+    return {
+        Event.MACS: macs * frames,
+        Event.MAC_CYCLES: inputs * -(-dense.outputs // hardware.compute.lanes.value) * frames,
+        Event.EDRAM_READ: (macs if dense.constant else 0) * _WORD * frames,
+        Event.BUFFER_READ: read * _WORD * frames,
+        Event.BUFFER_WRITE: outputs * _WORD * frames,
+    }
+
+
 @_counts(DenseConv)
 def _dense_conv(operation: Operation, dense: DenseConv, columns: Columns, frames: int, hardware: Hardware) -> Counts:
     assert operation.classes is not None
@@ -225,11 +252,11 @@ def _dense_conv(operation: Operation, dense: DenseConv, columns: Columns, frames
 
 @_counts(Function)
 def _function(operation: Operation, function: Function, columns: Columns, frames: int, hardware: Hardware) -> Counts:
-    size = function.size0 * function.size1 * function.size2 * function.size3 * _WORD * frames
+    elements = function.size0 * function.size1 * function.size2 * function.size3 * frames
     return {
         Event.SPECIAL_OPERATIONS: special_operations(function, hardware.special.passes) * frames,
-        Event.BUFFER_READ: size,
-        Event.BUFFER_WRITE: size,
+        Event.BUFFER_READ: elements * function.element.bytes,
+        Event.BUFFER_WRITE: elements * function.result.bytes,
     }
 
 
@@ -238,12 +265,41 @@ def _elementwise(
     operation: Operation, binary: Elementwise, columns: Columns, frames: int, hardware: Hardware
 ) -> Counts:
     """An operand that is repeated along an axis is read once a repetition."""
-    size = binary.size0 * binary.size1 * binary.size2 * binary.size3 * _WORD * frames
+    elements = binary.size0 * binary.size1 * binary.size2 * binary.size3 * frames
+    size = elements * binary.element.bytes
     return {
         Event.SPECIAL_OPERATIONS: special_operations(binary, hardware.special.passes) * frames,
         Event.EDRAM_READ: size if binary.constant else 0,
         Event.BUFFER_READ: size if binary.constant else 2 * size,
-        Event.BUFFER_WRITE: size,
+        Event.BUFFER_WRITE: elements * binary.result.bytes,
+    }
+
+
+@_counts(Select)
+def _select(operation: Operation, select: Select, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    """Both alternatives are read, whatever the condition."""
+    elements = select.size0 * select.size1 * select.size2 * select.size3 * frames
+    sizes = (1, select.element.bytes, select.element.bytes)
+    constant = (select.c_constant, select.a_constant, select.b_constant)
+    fixed = sum(size for size, there in zip(sizes, constant, strict=True) if there)
+    return {
+        Event.SPECIAL_OPERATIONS: special_operations(select, hardware.special.passes) * frames,
+        Event.EDRAM_READ: elements * fixed,
+        Event.BUFFER_READ: elements * (sum(sizes) - fixed),
+        Event.BUFFER_WRITE: elements * select.element.bytes,
+    }
+
+
+@_counts(Reduce)
+def _reduce(operation: Operation, reduce: Reduce, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    """Folding an element is one simple pass, squaring it another (assumed)."""
+    outputs = reduce.size0 * reduce.size1
+    elements = outputs * reduce.size2 * reduce.size3
+    kept = outputs * reduce.result.bytes if reduce.accumulate else 0
+    return {
+        Event.SPECIAL_OPERATIONS: special_operations(reduce, hardware.special.passes) * frames,
+        Event.BUFFER_READ: (elements * reduce.element.bytes + kept) * frames,
+        Event.BUFFER_WRITE: outputs * reduce.result.bytes * frames,
     }
 
 

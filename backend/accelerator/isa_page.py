@@ -16,9 +16,11 @@ from reuse_compiler.backend.accelerator.isa import (
     WORD_BYTES,
     Binary,
     Choice,
+    Computed,
     ConfigureQuantizer,
     DeltaFc,
     DenseFc,
+    Element,
     Event,
     Field,
     Fill,
@@ -29,6 +31,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Loop,
     Over,
     Pooling,
+    Reduction,
     Space,
     Special,
     Store,
@@ -39,7 +42,7 @@ from reuse_compiler.backend.accelerator.program import Code, LayerInfo, Program,
 
 __all__ = ["page"]
 
-_CHOICES: tuple[type[Choice], ...] = (Space, Over, Special, Pooling, Binary)
+_CHOICES: tuple[type[Choice], ...] = (Space, Over, Element, Special, Binary, Pooling, Reduction)
 
 _CLAUSE_END = re.compile(r"[.:;](?:\s|$)")
 
@@ -188,8 +191,12 @@ def _type(field: Field) -> str:
 
 
 def _choice(choice: type[Choice]) -> str:
-    rows = ((str(member.value), _code(member.name), member.doc) for member in choice)
-    return f"### {choice.__name__}\n\n{(choice.__doc__ or '').strip()}\n\n{_table(('number', 'name', 'meaning'), rows)}"
+    head: tuple[str, ...] = ("number", "name", "meaning")
+    rows: list[tuple[str, ...]] = [(str(member.value), _code(member.name), member.doc) for member in choice]
+    if issubclass(choice, Computed):
+        head = (*head, "an element passes through")
+        rows = [(*row, ", ".join(member.passes)) for row, member in zip(rows, choice, strict=True)]
+    return f"### {choice.__name__}\n\n{(choice.__doc__ or '').strip()}\n\n{_table(head, rows)}"
 
 
 def _anchor(kind: type[Instruction]) -> str:

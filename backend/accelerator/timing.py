@@ -27,6 +27,7 @@ from reuse_compiler.backend.accelerator.isa import (
     DeltaFc,
     DenseConv,
     DenseFc,
+    DenseMatmul,
     Elementwise,
     Fill,
     Function,
@@ -34,6 +35,8 @@ from reuse_compiler.backend.accelerator.isa import (
     Load,
     Pool,
     Quantize,
+    Reduce,
+    Select,
     Space,
     Store,
     Unit,
@@ -105,10 +108,13 @@ def _static(operation: Operation, hardware: Hardware) -> int:
             return _scan(instruction.outer * instruction.channels * instruction.inner, hardware)
         case DenseFc():
             return instruction.rows * instruction.inputs * -(-instruction.outputs // lanes)
+        case DenseMatmul():
+            rows = instruction.matrices0 * instruction.matrices1 * instruction.rows
+            return rows * instruction.inputs * -(-instruction.outputs // lanes)
         case DenseConv():
             assert operation.classes is not None
             return int(operation.classes.sizes @ mac_cycles(operation, lanes))
-        case Function() | Elementwise() | Pool():
+        case Function() | Elementwise() | Select() | Pool() | Reduce():
             return -(-special_operations(instruction, hardware.special.passes) // hardware.special.lanes.value)
         case Host():
             compute = -(-instruction.macs // lanes) + -(-instruction.operations // hardware.special.lanes.value)

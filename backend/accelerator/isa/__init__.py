@@ -14,8 +14,12 @@ from __future__ import annotations
 from reuse_compiler.backend.accelerator.isa.compute import DeltaConv, DeltaFc, DenseConv, DenseFc, Quantize
 from reuse_compiler.backend.accelerator.isa.control import ConfigureConv, ConfigureQuantizer, Halt, Loop, Over, Sync
 from reuse_compiler.backend.accelerator.isa.data_master import Fill, Load, Store
+from reuse_compiler.backend.accelerator.isa.elements import Element
+from reuse_compiler.backend.accelerator.isa.functions import Binary, Computed, Pass, Special
 from reuse_compiler.backend.accelerator.isa.host import Host
-from reuse_compiler.backend.accelerator.isa.special import Binary, Elementwise, Function, Pool, Pooling, Special
+from reuse_compiler.backend.accelerator.isa.matmul import DenseMatmul
+from reuse_compiler.backend.accelerator.isa.reduce import Reduce, Reduction
+from reuse_compiler.backend.accelerator.isa.special import Elementwise, Function, Pool, Pooling, Select
 from reuse_compiler.backend.accelerator.isa.word import (
     EXECUTION_UNITS,
     INSTRUCTIONS,
@@ -39,12 +43,15 @@ __all__ = [
     "WORD_BYTES",
     "Binary",
     "Choice",
+    "Computed",
     "ConfigureConv",
     "ConfigureQuantizer",
     "DeltaConv",
     "DeltaFc",
     "DenseConv",
     "DenseFc",
+    "DenseMatmul",
+    "Element",
     "Elementwise",
     "Event",
     "Field",
@@ -56,9 +63,13 @@ __all__ = [
     "Load",
     "Loop",
     "Over",
+    "Pass",
     "Pool",
     "Pooling",
     "Quantize",
+    "Reduce",
+    "Reduction",
+    "Select",
     "Space",
     "Special",
     "Store",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reuse_compiler.backend.accelerator.isa.elements import Element
+from reuse_compiler.backend.accelerator.isa.functions import Binary, Special
 from reuse_compiler.backend.accelerator.isa.word import (
     Choice,
     Event,
@@ -16,28 +18,7 @@ from reuse_compiler.backend.accelerator.isa.word import (
     uint,
 )
 
-__all__ = ["Binary", "Elementwise", "Function", "Pool", "Pooling", "Special"]
-
-
-class Special(Choice):
-    """Element-wise functions of one operand; `alpha` and `beta` are the instruction's parameters."""
-
-    IDENTITY = 0, "x"
-    RAMP = 1, "min(max(x, alpha * x), beta): Relu, LeakyRelu, Relu6"
-    SIGMOID = 2, "1 / (1 + exp(-x))"
-    TANH = 3, "tanh(x)"
-    ATAN = 4, "atan(x)"
-    EXP = 5, "exp(x)"
-    LOG = 6, "natural logarithm of x"
-    SQRT = 7, "square root of x"
-    ABS = 8, "absolute value of x"
-    NEG = 9, "-x"
-    CLIP = 10, "x clipped to alpha..beta"
-    ELU = 11, "x where x > 0, else alpha * (exp(x) - 1)"
-    SOFTPLUS = 12, "log(1 + exp(x))"
-    HARD_SIGMOID = 13, "max(0, min(1, alpha * x + beta))"
-    RECIPROCAL = 14, "1 / x"
-    ERF = 15, "the error function of x"
+__all__ = ["Elementwise", "Function", "Pool", "Pooling", "Select"]
 
 
 class Pooling(Choice):
@@ -48,23 +29,15 @@ class Pooling(Choice):
     AVERAGE_PADDED = 2, "the mean over the whole window, padding included"
 
 
-class Binary(Choice):
-    """Element-wise functions of two operands."""
-
-    ADD = 0, "a + b"
-    SUB = 1, "a - b"
-    MUL = 2, "a * b"
-    DIV = 3, "a / b"
-    MAX = 4, "the larger of a and b"
-    MIN = 5, "the smaller of a and b"
-
-
 @instruction(0x30, "function", Unit.SPECIAL, Event.SPECIAL_OPERATIONS, Event.BUFFER_READ, Event.BUFFER_WRITE)
 @dataclass(frozen=True, kw_only=True)
 class Function(Instruction):
-    """y = f(x), element by element, over a block of four axes; the innermost is contiguous."""
+    """y = f(x), element by element, over a block of four axes; the innermost is contiguous. What f gives is converted to
+    the type of y: toward zero from float32 to whole numbers, to 1 from what is not 0 for BOOL."""
 
     function: Special = choice(Special, 8, "the function f")
+    element: Element = choice(Element, 4, "type of the elements of x")
+    result: Element = choice(Element, 4, "type of the elements of y")
     alpha: float = real("parameter of f")
     beta: float = real("parameter of f")
     x: int = byte_address(32, "I/O buffer byte address of x")
@@ -93,9 +66,11 @@ class Function(Instruction):
 @dataclass(frozen=True, kw_only=True)
 class Elementwise(Instruction):
     """y = f(a, b), element by element, over a block of four axes. A stride of zero repeats the operand along that axis
-    (broadcast). `b` is in the I/O buffer, or a constant in the eDRAM."""
+    (broadcast). `b` is in the I/O buffer, or a constant in the eDRAM. What f gives is converted as in `function`."""
 
     function: Binary = choice(Binary, 8, "the function f")
+    element: Element = choice(Element, 4, "type of the elements of a and b")
+    result: Element = choice(Element, 4, "type of the elements of y")
     constant: int = uint(1, "1: b is in the eDRAM")
     swapped: int = uint(1, "1: y = f(b, a)")
     a: int = byte_address(32, "I/O buffer byte address of a")
@@ -152,3 +127,47 @@ class Pool(Instruction):
     pad0: int = uint(16, "padding before the input, outermost axis")
     pad1: int = uint(16, "padding before the input, middle axis")
     pad2: int = uint(16, "padding before the input, innermost axis")
+
+
+@instruction(
+    0x33,
+    "select",
+    Unit.SPECIAL,
+    Event.SPECIAL_OPERATIONS,
+    Event.EDRAM_READ,
+    Event.BUFFER_READ,
+    Event.BUFFER_WRITE,
+)
+@dataclass(frozen=True, kw_only=True)
+class Select(Instruction):
+    """y = a where c is not 0, else b, element by element, over a block of four axes. c is BOOL. A stride of zero repeats
+    the operand along that axis (broadcast). Each operand is in the I/O buffer, or a constant in the eDRAM."""
+
+    element: Element = choice(Element, 4, "type of the elements of a, b and y")
+    c_constant: int = uint(1, "1: c is in the eDRAM")
+    a_constant: int = uint(1, "1: a is in the eDRAM")
+    b_constant: int = uint(1, "1: b is in the eDRAM")
+    c: int = byte_address(32, "byte address of c")
+    c_stride0: int = uint(28, "elements along axis 0 of c")
+    c_stride1: int = uint(28, "elements along axis 1 of c")
+    c_stride2: int = uint(28, "elements along axis 2 of c")
+    c_stride3: int = uint(28, "elements along axis 3 of c")
+    a: int = byte_address(32, "byte address of a")
+    a_stride0: int = uint(28, "elements along axis 0 of a")
+    a_stride1: int = uint(28, "elements along axis 1 of a")
+    a_stride2: int = uint(28, "elements along axis 2 of a")
+    a_stride3: int = uint(28, "elements along axis 3 of a")
+    b: int = byte_address(32, "byte address of b")
+    b_stride0: int = uint(28, "elements along axis 0 of b")
+    b_stride1: int = uint(28, "elements along axis 1 of b")
+    b_stride2: int = uint(28, "elements along axis 2 of b")
+    b_stride3: int = uint(28, "elements along axis 3 of b")
+    y: int = byte_address(32, "I/O buffer byte address of y")
+    y_stride0: int = uint(28, "elements along axis 0 of y")
+    y_stride1: int = uint(28, "elements along axis 1 of y")
+    y_stride2: int = uint(28, "elements along axis 2 of y")
+    y_stride3: int = uint(28, "elements along axis 3 of y")
+    size0: int = uint(28, "extent of axis 0")
+    size1: int = uint(28, "extent of axis 1")
+    size2: int = uint(28, "extent of axis 2")
+    size3: int = uint(28, "extent of axis 3")

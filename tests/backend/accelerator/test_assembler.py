@@ -114,7 +114,7 @@ reuse:  ; 15 instructions
       load                 layer=1  space=BUFFER dram_address=0x100 address=0x80 run_bytes=16 count0=1 count1=1  ; fc
       configure.quantizer  layer=1  step=0.1 zero=16 clusters=32  ; fc
       delta.fc             layer=1  after dm=1  x=0x80 x_stride=4 index_stride=4 z=0x10 z_stride=3 weights_stride=3 rows=1 inputs=4 outputs=3 commit=1  ; fc
-      function             layer=1  after ce=1  function=RAMP beta=inf x=0x10 y=0x20 size0=1 size1=1 size2=1 size3=3  ; fc
+      function             layer=1  after ce=1  function=RAMP element=FLOAT32 result=FLOAT32 beta=inf x=0x10 y=0x20 size0=1 size1=1 size2=1 size3=3  ; fc
       store                layer=2  after sfu=1  dram_address=0x180 address=0x20 run_bytes=12 count0=1 count1=1  ; softmax ; odd\\nname
       host                 layer=2  after dm=2  operations=9 read_bytes=12 write_bytes=12  ; softmax ; odd\\nname
       sync

@@ -20,6 +20,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Choice,
     ConfigureQuantizer,
     DeltaConv,
+    Element,
     Event,
     Field,
     Halt,
@@ -103,7 +104,7 @@ def test_every_field_says_what_it_means(kind: type[Instruction]) -> None:
         assert ("byte address" in field.doc) == field.address, field.name
 
 
-@pytest.mark.parametrize("choice", [Unit, Event, Space, Over, Special, Pooling, Binary])
+@pytest.mark.parametrize("choice", [Unit, Event, Space, Over, Element, Special, Pooling, Binary])
 def test_every_choice_says_what_it_means(choice: Any) -> None:
     assert all(member.doc for member in choice)
 

@@ -13,6 +13,7 @@ from reuse_compiler.backend.accelerator.isa import (
     INSTRUCTIONS,
     Binary,
     Choice,
+    Element,
     Event,
     Instruction,
     Over,
@@ -65,10 +66,17 @@ def test_bits_are_where_the_encoder_puts_them() -> None:
     }
 
 
-@pytest.mark.parametrize("choice", [Space, Over, Special, Pooling, Binary])
+@pytest.mark.parametrize("choice", [Space, Over, Element, Special, Pooling, Binary])
 def test_choices_are_listed(choice: type[Choice]) -> None:
     text = section(choice.__name__)
     assert all(f"| {member.value} | `{member.name}` | {member.doc} |" in text for member in choice)
+
+
+def test_functions_say_what_an_element_passes_through() -> None:
+    assert "| `CELU` | x where x > 0, else alpha * (exp(x / alpha) - 1) | divide, transcendental |" in section(
+        "Special"
+    )
+    assert "| `POW` | a to the power of b | transcendental, simple, transcendental |" in section("Binary")
 
 
 def test_every_kind_of_choice_in_a_field_is_listed() -> None:
