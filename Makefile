@@ -23,6 +23,7 @@ format: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m reuse_compiler.backend.accelerator.isa_page > docs/isa.md
+	$(BIN)/python -m reuse_compiler.supported_ops > SUPPORTED_OPS.md
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

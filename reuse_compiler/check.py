@@ -17,7 +17,11 @@ from reuse_compiler.rules import RULES, broken
 from reuse_compiler.runtime_judge import refusal
 from reuse_compiler.sites import Site, bias_add, find_sites
 
-__all__ = ["NodeVerdict", "Verdict", "check"]
+__all__ = ["BIAS", "KERNEL", "SITE", "NodeVerdict", "Verdict", "check"]
+
+SITE = "constant weights, varying input"
+BIAS = "the bias of a site belongs to it"
+KERNEL = "onnxruntime has a kernel for the operator"
 
 Verdict = Literal["reuse", "dense", "host", "rejected"]
 
@@ -59,9 +63,9 @@ def check(model: Model) -> list[NodeVerdict]:
     for node in model.ir.graph:
         name = str(node.name)
         if name in refused:
-            decided: tuple[Verdict, str, str] = "rejected", "onnxruntime has a kernel for the operator", refused[name]
+            decided: tuple[Verdict, str, str] = "rejected", KERNEL, refused[name]
         elif name in biases:
-            decided = "reuse", "the bias of a site belongs to it", f"site {biases[name]}"
+            decided = "reuse", BIAS, f"site {biases[name]}"
         else:
             decided = _decide(node, sites.get(name))
         verdicts.append(NodeVerdict(name, f"{node.domain}.{node.op_type}" if node.domain else node.op_type, *decided))
@@ -74,7 +78,7 @@ def _decide(node: ir.Node, site: Site | None) -> tuple[Verdict, str, str]:
         return "host", rule, measured
     if site is not None:
         shape = "x".join(str(size) for size in site.shape)
-        return "reuse", "constant weights, varying input", f"{shape} input, {site.macs:,} MACs"
+        return "reuse", SITE, f"{shape} input, {site.macs:,} MACs"
     reason = broken(node) if node.domain == "" and node.op_type in RULES else None
     return ("dense", reason.rule, reason.measured) if reason is not None else ("dense", rule, measured)
 

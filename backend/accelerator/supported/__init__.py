@@ -13,7 +13,9 @@ from reuse_compiler.backend.accelerator.supported.names import ALIASES, BINARY, 
 from reuse_compiler.backend.accelerator.supported.rule import Rule
 from reuse_compiler.operators import is_reuse
 
-__all__ = ["ALIASES", "BINARY", "FUNCTIONS", "POOLS", "RULES", "Rule", "verdict"]
+__all__ = ["ALIASES", "BINARY", "FUNCTIONS", "NO_INSTRUCTION", "POOLS", "RULES", "Rule", "verdict"]
+
+NO_INSTRUCTION = "no instruction for the operator"
 
 RULES: dict[str, tuple[Rule, ...]] = {**weights.RULES, **pooling.RULES, **elementwise.RULES, **movement.RULES}
 """Rules by operator, tried in order; an operator that is not among them has no instruction."""
@@ -25,7 +27,7 @@ def verdict(node: ir.Node) -> tuple[bool, str, str]:
         return True, "a reuse operator", ""
     rules = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if rules is None:
-        return False, "no instruction for the operator", node.op_type
+        return False, NO_INSTRUCTION, node.op_type
     for rule in rules:
         measured = rule(node)
         if measured is not None:
