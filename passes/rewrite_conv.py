@@ -1,4 +1,4 @@
-"""Rewrite CONV nodes into ReuseConv."""
+"""Rewrite CONV nodes into ReuseConv and ReuseConvTranspose."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ __all__ = ["RewriteConv"]
 
 @dataclass(frozen=True)
 class RewriteConv(ir.passes.InPlacePass):
-    """Replace Conv nodes of the top graph, of any spatial rank, by ReuseConv, each at its place and under its name.
+    """Replace Conv and ConvTranspose nodes of the top graph, of any spatial rank, by ReuseConv and ReuseConvTranspose,
+    each at its place and under its name.
 
     1. W and B stay as they are; B is zeros where there is no bias.
-    2. Strides, pads, dilations and group are written out; auto_pad becomes the pads that it means.
+    2. Strides, pads, dilations and group are written out, and output_padding of a ConvTranspose.
 
     The state stays loose: :class:`~reuse_compiler.passes.rewrite_state.ExposeState` makes it inputs and outputs.
 
@@ -50,7 +51,13 @@ def _replace(graph: ir.Graph, node: ir.Node, site: Site, quantizer: LinearQuanti
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     geometry = site.geometry
     assert x is not None and weight is not None and geometry is not None
-    conv = ConvAttributes(geometry.strides, geometry.pads_begin + geometry.pads_end, geometry.dilations, geometry.group)
+    conv = ConvAttributes(
+        geometry.strides,
+        geometry.pads_begin + geometry.pads_end,
+        geometry.dilations,
+        geometry.group,
+        geometry.output_padding if geometry.transposed else None,
+    )
     linear = node.outputs[0]
     new = reuse_node(site.node, x, weight, bias or weights.zeros(site.out_features), linear, quantizer, conv)
     graph.insert_before(node, new)

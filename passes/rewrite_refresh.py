@@ -9,7 +9,8 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from reuse_compiler.operators import DOMAIN, past_linear_name, read_conv, read_quantizer, reuse_nodes
+from reuse_compiler.operators import DOMAIN, past_linear_name, read_conv
+from reuse_compiler.slots import Slot, model_slots
 
 __all__ = ["LinearFromIndex"]
 
@@ -18,7 +19,8 @@ __all__ = ["LinearFromIndex"]
 class LinearFromIndex(ir.passes.InPlacePass):
     """Reduce a reuse model to what a refresh needs.
 
-    1. The inputs are ``past_index_<node>``, the outputs ``past_linear_<node>``, of every reuse node.
+    1. The inputs are ``past_index_<node>``, the outputs ``past_linear_<node>``, of every site whose state outlives a
+       frame.
     2. Each output is ``B + sum c(k) W`` of its indices, computed without an earlier linear output.
     3. All else goes, the functions too.
     """
@@ -28,10 +30,12 @@ class LinearFromIndex(ir.passes.InPlacePass):
         graph = model.graph
         inputs, outputs = [], []
         others = list(graph.all_nodes())
-        for node in reuse_nodes(model):
-            steps = _dense(node, graph)
-            graph.insert_before(node, steps)
-            inputs.append(_value(node, 1))
+        for slot in model_slots(model):
+            if slot.reverse:
+                continue
+            steps = _dense(slot, graph)
+            graph.insert_before(slot.node, steps)
+            inputs.append(slot.past_index)
             outputs.append(steps[-1].outputs[0])
         graph.outputs.clear()
         graph.outputs.extend(outputs)
@@ -46,19 +50,19 @@ class LinearFromIndex(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, True)
 
 
-def _dense(node: ir.Node, graph: ir.Graph) -> list[ir.Node]:
-    """The nodes that compute the linear output of the reuse `node` from its past index."""
-    quantizer = read_quantizer(node)
-    zero = _scalar(graph, f"zero_{node.name}", quantizer.zero)
-    step = _scalar(graph, f"step_{node.name}", quantizer.step)
-    number = ir.node("Cast", [_value(node, 1)], {"to": ir.DataType.FLOAT})
+def _dense(slot: Slot, graph: ir.Graph) -> list[ir.Node]:
+    """The nodes that compute the linear output of a site from its past index."""
+    node = slot.node
+    zero = _scalar(graph, f"zero_{slot.site}", slot.quantizer.zero)
+    step = _scalar(graph, f"step_{slot.site}", slot.quantizer.step)
+    number = ir.node("Cast", [slot.past_index], {"to": ir.DataType.FLOAT})
     steps = ir.node("Sub", [number.outputs[0], zero])
     centroid = ir.node("Mul", [steps.outputs[0], step])
     linear = ir.Value(
-        name=past_linear_name(str(node.name)), type=ir.TensorType(ir.DataType.FLOAT), shape=_value(node, 2).shape
+        name=past_linear_name(slot.site), type=ir.TensorType(ir.DataType.FLOAT), shape=slot.past_linear.shape
     )
-    weight, bias = _value(node, 3), _value(node, 4)
-    if node.op_type == "ReuseGemm":
+    weight, bias = slot.weight, slot.bias
+    if not node.op_type.startswith("ReuseConv"):
         product = ir.node("MatMul", [centroid.outputs[0], weight])
         return [number, steps, centroid, product, ir.node("Add", [product.outputs[0], bias], outputs=[linear])]
     conv = read_conv(node)
@@ -68,17 +72,14 @@ def _dense(node: ir.Node, graph: ir.Graph) -> list[ir.Node]:
         "dilations": conv.dilations,
         "group": conv.group,
     }
-    return [number, steps, centroid, ir.node("Conv", [centroid.outputs[0], weight, bias], geometry, outputs=[linear])]
+    if conv.output_padding is not None:
+        geometry["output_padding"] = conv.output_padding
+    op = "Conv" if conv.output_padding is None else "ConvTranspose"
+    return [number, steps, centroid, ir.node(op, [centroid.outputs[0], weight, bias], geometry, outputs=[linear])]
 
 
 def _scalar(graph: ir.Graph, name: str, number: float) -> ir.Value:
     tensor = ir.tensor(np.array(number, np.float32), name=name)
     value = ir.Value(name=name, const_value=tensor, shape=ir.Shape([]), type=ir.TensorType(ir.DataType.FLOAT))
     graph.register_initializer(value)
-    return value
-
-
-def _value(node: ir.Node, position: int) -> ir.Value:
-    value = node.inputs[position]
-    assert value is not None
     return value

@@ -1,7 +1,8 @@
 """The geometry of a convolution of any spatial rank: shapes, valid taps, multiply-accumulates per input.
 
-A *tap* of an input element along one axis is a pair (output coordinate, kernel coordinate) that reads it. Taps in the
-padding do not exist, so the products of taps are exact at the borders.
+A *tap* of an input element along one axis is a pair (output coordinate, kernel coordinate) that it takes part in. In a
+convolution output o reads input ``o * stride + k * dilation - pad``, in a transposed one input i is added to output
+``i * stride + k * dilation - pad``. Taps in the padding do not exist, so the products of taps are exact at the borders.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ class ConvGeometry:
     in_channels, out_channels, group : int
         Channels of input and output, and the number of groups.
     in_shape, kernel, strides, dilations, pads_begin, pads_end : tuple of int
-        One value per spatial axis, outermost first.
+        One value per spatial axis, outermost first. Pads of a transposed convolution are cut off its output.
+    transposed : bool
+        Whether it is a ConvTranspose.
+    output_padding : tuple of int
+        Of a transposed convolution: outputs behind the last, which the kernel may reach or not. Empty means zeros.
     """
 
     in_channels: int
@@ -39,22 +44,24 @@ class ConvGeometry:
     dilations: tuple[int, ...]
     pads_begin: tuple[int, ...]
     pads_end: tuple[int, ...]
+    transposed: bool = False
+    output_padding: tuple[int, ...] = ()
 
     @property
     def out_shape(self) -> tuple[int, ...]:
-        """Spatial shape of the output (ONNX Conv, floor)."""
-        return tuple(
-            (size + begin + end - (kernel - 1) * dilation - 1) // stride + 1
-            for size, kernel, stride, dilation, begin, end in zip(
-                self.in_shape,
-                self.kernel,
-                self.strides,
-                self.dilations,
-                self.pads_begin,
-                self.pads_end,
-                strict=True,
-            )
-        )
+        """Spatial shape of the output (ONNX Conv, floor, or ConvTranspose)."""
+        return tuple(self._out_size(axis) for axis in range(len(self.in_shape)))
+
+    def _out_size(self, axis: int) -> int:
+        pads = self.pads_begin[axis] + self.pads_end[axis]
+        if self.transposed:
+            behind = self.output_padding[axis] if self.output_padding else 0
+            return (self.in_shape[axis] - 1) * self.strides[axis] + self.reach(axis) + behind - pads
+        return (self.in_shape[axis] + pads - self.reach(axis)) // self.strides[axis] + 1
+
+    def reach(self, axis: int) -> int:
+        """Coordinates from the first that the kernel touches along `axis` to the last."""
+        return (self.kernel[axis] - 1) * self.dilations[axis] + 1
 
     @property
     def outputs_per_group(self) -> int:
@@ -69,13 +76,17 @@ class ConvGeometry:
     def taps(self, axis: int, start: int = 0, stop: int | None = None) -> Counts:
         """Valid taps of every input coordinate of `axis`, counting the outputs ``start..stop-1`` alone: int64."""
         stop = self.out_shape[axis] if stop is None else stop
-        reads = (
-            np.arange(start, stop)[:, None] * self.strides[axis]
+        moving = np.arange(self.in_shape[axis]) if self.transposed else np.arange(start, stop)
+        met = (
+            moving[:, None] * self.strides[axis]
             - self.pads_begin[axis]
             + np.arange(self.kernel[axis])[None, :] * self.dilations[axis]
         )
-        inside = (reads >= 0) & (reads < self.in_shape[axis])
-        return np.bincount(reads[inside], minlength=self.in_shape[axis]).astype(np.int64)
+        if self.transposed:
+            joined: Counts = ((met >= start) & (met < stop)).sum(axis=1, dtype=np.int64)
+            return joined
+        inside = (met >= 0) & (met < self.in_shape[axis])
+        return np.bincount(met[inside], minlength=self.in_shape[axis]).astype(np.int64)
 
     def fan_out(self) -> Counts:
         """Multiply-accumulates that one input element takes part in: int64, the input's spatial shape."""

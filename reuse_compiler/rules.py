@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from reuse_compiler.geometry import ConvGeometry
+from reuse_compiler.recurrent import KNOWN_ACTIVATIONS, OPERATORS
 
 __all__ = ["RULES", "Broken", "Rule", "broken", "conv_geometry"]
 
@@ -57,12 +58,6 @@ def constant_bias(node: ir.Node) -> str | None:
     return None if bias is None or _is_constant(bias) else _origin(bias)
 
 
-def batch_of_one(node: ir.Node) -> str | None:
-    """the batch, the first dimension of the input, is 1"""
-    batch = _shape(node.inputs[0])[0]
-    return None if batch == 1 else f"the batch is {batch}"
-
-
 def spatial_axes(node: ir.Node) -> str | None:
     """there are 1, 2 or 3 spatial axes"""
     axes = len(_shape(node.inputs[0])) - 2
@@ -75,10 +70,21 @@ def explicit_padding(node: ir.Node) -> str | None:
     return None if mode == "NOTSET" else f"auto_pad is {mode}"
 
 
+def padding_of_its_output(node: ir.Node) -> str | None:
+    """the size of the output is given by padding, not by output_shape"""
+    given = node.attributes.get_ints("output_shape", None)
+    return None if given is None else f"output_shape is {list(given)}"
+
+
 def kernel_fits(node: ir.Node) -> str | None:
     """the kernel fits into the padded input"""
     shape = conv_geometry(node).out_shape
     return None if min(shape) > 0 else f"the output would have shape {list(shape)}"
+
+
+def output_remains(node: ir.Node) -> str | None:
+    """padding leaves some of the output"""
+    return kernel_fits(node)
 
 
 def untransposed_input(node: ir.Node) -> str | None:
@@ -105,18 +111,71 @@ def input_with_rows(node: ir.Node) -> str | None:
     return None if len(shape) >= 2 else f"it has shape {list(shape)}"
 
 
+def constant_recurrence(node: ir.Node) -> str | None:
+    """the recurrence weight R, the third input, is a constant of float32"""
+    weight = node.inputs[2]
+    if not _is_constant(weight):
+        return _origin(weight)
+    assert weight is not None and weight.const_value is not None
+    return None if weight.const_value.dtype == ir.DataType.FLOAT else f"it is {weight.const_value.dtype.name.lower()}"
+
+
+def constant_recurrent_bias(node: ir.Node) -> str | None:
+    """bias B and peepholes P, the fourth and the eighth input, are constants or absent"""
+    for position in (3, 7):
+        value = node.inputs[position] if len(node.inputs) > position else None
+        if value is not None and not _is_constant(value):
+            return _origin(value)
+    return None
+
+
+def one_direction(node: ir.Node) -> str | None:
+    """the layer has one direction; those of a bidirectional layer are taken apart where its weights are constants"""
+    direction = node.attributes.get_string("direction", "forward")
+    return None if direction in ("forward", "reverse") else f"the direction is {direction}"
+
+
+def time_first(node: ir.Node) -> str | None:
+    """the layout is 0, time before batch"""
+    layout = node.attributes.get_int("layout", 0)
+    return None if layout == 0 else f"the layout is {layout}"
+
+
+def sequence_of_rows(node: ir.Node) -> str | None:
+    """the input has three dimensions: time, batch, features"""
+    shape = _shape(node.inputs[0])
+    return None if len(shape) == 3 else f"it has shape {list(shape)}"
+
+
+def known_activations(node: ir.Node) -> str | None:
+    """the activations are those of ONNX's recurrent operators"""
+    given = node.attributes.get_strings("activations", None) or ()
+    unknown = [name for name in given if name.lower() not in KNOWN_ACTIVATIONS]
+    return f"{unknown[0]} is among them" if unknown else None
+
+
+_RECURRENT: tuple[Rule, ...] = (
+    *(constant_weight, float32_weight, constant_recurrence, variable_input, fixed_input_shape, sequence_of_rows),
+    *(constant_recurrent_bias, one_direction, time_first, known_activations),
+)
+
 _ALL: tuple[Rule, ...] = (constant_weight, float32_weight, variable_input, fixed_input_shape)
 
 RULES: dict[str, Sequence[Rule]] = {
-    "Conv": (*_ALL, constant_bias, spatial_axes, batch_of_one, explicit_padding, kernel_fits),
+    "Conv": (*_ALL, constant_bias, spatial_axes, explicit_padding, kernel_fits),
+    "ConvTranspose": (
+        *(*_ALL, constant_bias, spatial_axes, explicit_padding),
+        *(padding_of_its_output, output_remains),
+    ),
     "Gemm": (*_ALL, constant_bias, untransposed_input, bias_of_one_row),
     "MatMul": (*_ALL, matrix_weight, input_with_rows),
+    **dict.fromkeys(OPERATORS, _RECURRENT),
 }
 """Rules by operator of ONNX. Other operators are no sites."""
 
 
 def broken(node: ir.Node) -> Broken | None:
-    """The first rule that a Conv, Gemm or MatMul breaks, or None where it is a site."""
+    """The first rule that a node of one of these operators breaks, or None where it is a site."""
     for rule in RULES[node.op_type]:
         measured = rule(node)
         if measured is not None:
@@ -125,20 +184,24 @@ def broken(node: ir.Node) -> Broken | None:
 
 
 def conv_geometry(node: ir.Node) -> ConvGeometry:
-    """Geometry of a Conv with a fixed input shape, a constant weight and explicit padding."""
+    """Geometry of a Conv or ConvTranspose with a fixed input shape, a constant weight and explicit padding."""
     x, weight = _shape(node.inputs[0]), _shape(node.inputs[1])
     rank = len(x) - 2
+    group = node.attributes.get_int("group", 1)
     pads = tuple(node.attributes.get_ints("pads", [0] * 2 * rank))
+    transposed = node.op_type == "ConvTranspose"
     return ConvGeometry(
         in_channels=x[1],
-        out_channels=weight[0],
-        group=node.attributes.get_int("group", 1),
+        out_channels=weight[1] * group if transposed else weight[0],
+        group=group,
         in_shape=x[2:],
         kernel=weight[2:],
         strides=tuple(node.attributes.get_ints("strides", [1] * rank)),
         dilations=tuple(node.attributes.get_ints("dilations", [1] * rank)),
         pads_begin=pads[:rank],
         pads_end=pads[rank:],
+        transposed=transposed,
+        output_padding=tuple(node.attributes.get_ints("output_padding", [0] * rank)) if transposed else (),
     )
 
 

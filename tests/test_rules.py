@@ -42,6 +42,8 @@ def last_node(signature: str, body: str, element: str = "float") -> ir.Node:
     [
         ("float[1,3,8,8] x", "y = Conv(x, w)"),
         ("float[1,3,8,8] x", "y = Conv<pads=[1,1,1,1], group=1>(x, w, b)"),
+        ("float[2,3,8,8] x", "y = Conv(x, w)"),
+        ("float[2,4,8,8] x", "y = ConvTranspose<strides=[2,2], output_padding=[1,0]>(x, w)"),
         ("float[2,5] x", "y = Gemm(x, v, b)"),
         ("float[1,5] x", "y = Gemm(x, v)"),
         ("float[2,7,5] x", "y = MatMul(x, v)"),
@@ -78,8 +80,13 @@ def test_a_site_breaks_no_rule(signature: str, body: str) -> None:
             "the bias, the third input",
             "k is an input of the model",
         ),
-        ("float[2,3,8,8] x", "y = Conv(x, w)", "the batch, the first dimension of the input, is 1", "the batch is 2"),
         ("float[1,3,8,8] x", 'y = Conv<auto_pad="SAME_UPPER">(x, w)', "padding is explicit", "auto_pad is SAME_UPPER"),
+        (
+            "float[1,4,8,8] x",
+            "y = ConvTranspose<output_shape=[10,10]>(x, w)",
+            "the size of the output is given by padding",
+            "output_shape is [10, 10]",
+        ),
         ("float[1,1,3,3,3,3] x", "y = Conv(x, tesseract)", "there are 1, 2 or 3 spatial axes", "there are 4"),
         ("float[5,2] x", "y = Gemm<transA=1>(x, v)", "the first input is not transposed", "transA is 1"),
         ("float[2,5] x", "y = Gemm(x, v, c)", "the same for every row", "the bias has shape [2, 1]"),
@@ -107,6 +114,13 @@ def test_a_kernel_that_does_not_fit_is_measured() -> None:
     node.inputs[0].shape = ir.Shape([1, 3, 2, 8])
     found = broken(node)
     assert found == Broken("the kernel fits into the padded input", "the output would have shape [0, 6]")
+
+
+def test_padding_that_leaves_nothing_of_a_transposed_convolution_is_measured() -> None:
+    node = last_node("float[1,4,2,8] x", "y = ConvTranspose<pads=[1,0,1,0]>(x, w)")
+    assert broken(node) is None
+    node.attributes["pads"] = ir.AttrInt64s("pads", [2, 0, 2, 0])
+    assert broken(node) == Broken("padding leaves some of the output", "the output would have shape [0, 10]")
 
 
 def test_every_rule_is_documented() -> None:

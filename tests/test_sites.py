@@ -40,20 +40,29 @@ def random(*shape: int) -> NDArray[np.float32]:
 
 @st.composite
 def convolutions(draw: st.DrawFn) -> tuple[list[int], list[int], str]:
-    """Input shape, weight shape and attributes of a Conv of one to three axes."""
+    """Input shape, weight shape and call, but for its operands, of a Conv or ConvTranspose of one to three axes."""
     rank = draw(st.integers(1, 3))
     group = draw(st.integers(1, 2))
+    transposed = draw(st.booleans())
     axis = st.integers(1, 3)
     kernel, strides, dilations = ([draw(axis) for _ in range(rank)] for _ in range(3))
-    shape = [1, group * draw(st.integers(1, 2)), *[draw(st.integers(2, 6)) for _ in range(rank)]]
-    weight = [group * draw(st.integers(1, 2)), shape[1] // group, *kernel]
+    batch = draw(st.integers(1, 2))
+    shape = [batch, group * draw(st.integers(1, 2)), *[draw(st.integers(2, 6)) for _ in range(rank)]]
+    outputs = draw(st.integers(1, 2))
+    weight = [shape[1], outputs, *kernel] if transposed else [group * outputs, shape[1] // group, *kernel]
     attributes = f"group={group}, strides={strides}, "
-    mode = draw(st.sampled_from(["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"]))
+    mode = "NOTSET" if transposed else draw(st.sampled_from(["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"]))
     if mode == "NOTSET":
         attributes += f"dilations={dilations}, pads={[draw(st.integers(0, 2)) for _ in range(2 * rank)]}"
     else:
         attributes += f'auto_pad="{mode}"'
-    return shape, weight, attributes
+    if transposed:
+        attributes += f", output_padding={[draw(st.integers(0, stride - 1)) for stride in strides]}"
+        sizes = [
+            (n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(shape[2:], strides, kernel, dilations, strict=True)
+        ]
+        assume(min(sizes) > 4)  # padding of two at both ends leaves something
+    return shape, weight, f"{'ConvTranspose' if transposed else 'Conv'}<{attributes}>"
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,15 +70,16 @@ def convolutions(draw: st.DrawFn) -> tuple[list[int], list[int], str]:
 def test_geometry_and_fan_out_of_a_conv_are_those_of_onnxruntime(
     case: tuple[list[int], list[int], str], evaluate: Evaluate, tmp_path_factory: Folder
 ) -> None:
-    shape, weight, attributes = case
-    body = f"y = Conv<{attributes}>(x, w)"
+    shape, weight, call = case
+    body = f"y = {call}(x, w)"
     sites = find_sites(loaded(build(f"float{shape} x", body, {"w": random(*weight)}), tmp_path_factory.getbasetemp()))
     assume(sites)
     site = sites[0]
     assert site.geometry is not None
     # With weights of one, an input of one is added to every output that reads it: the sum is its fan-out.
     count = math.prod(shape)
-    one_hot = np.eye(count, dtype=np.float32).reshape(count, *shape[1:])
+    each = count // shape[0]
+    one_hot = np.tile(np.eye(each, dtype=np.float32), (shape[0], 1)).reshape(count, *shape[1:])
     ones = build(f"float{[count, *shape[1:]]} x", body, {"w": np.ones(weight, np.float32)})
     outputs = evaluate(ones, {"x": one_hot})["y"]
     assert site.geometry.out_shape == outputs.shape[2:]

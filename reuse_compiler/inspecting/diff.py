@@ -93,15 +93,18 @@ def _node_text(node: ir.Node) -> str:
 
 
 def _geometry(node: ir.Node) -> Iterator[str]:
-    """The attributes of a ReuseConv that are not as ONNX has them by default."""
-    if node.op_type != "ReuseConv":
+    """The attributes of a CONV that are not as ONNX has them by default."""
+    if "strides" not in node.attributes:
         return
     conv = read_conv(node)
-    if set(conv.pads) != {0}:
-        yield _attribute_text(node.attributes["pads"])
-    for name, values in (("strides", conv.strides), ("dilations", conv.dilations), ("group", (conv.group,))):
-        if set(values) != {1}:
-            yield _attribute_text(node.attributes[name])
+    zeros, ones = [("pads", conv.pads)], [("strides", conv.strides), ("dilations", conv.dilations)]
+    ones.append(("group", (conv.group,)))
+    if conv.output_padding is not None:
+        zeros.append(("output_padding", conv.output_padding))
+    for default, attributes in ((0, zeros), (1, ones)):
+        for name, values in attributes:
+            if set(values) != {default}:
+                yield _attribute_text(node.attributes[name])
 
 
 def _value_text(value: ir.Value | None) -> str:

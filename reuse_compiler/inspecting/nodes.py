@@ -13,7 +13,7 @@ from reuse_compiler.operators import Activation, is_reuse, read_activation, read
 
 __all__ = ["NodeRow", "activation_text", "node_rows", "op_name", "quantizer_text", "state_bytes"]
 
-_BEFORE = {"ReuseConv": "Conv", "ReuseGemm": "Gemm or MatMul"}
+_BEFORE = {"ReuseConv": "Conv", "ReuseConvTranspose": "ConvTranspose", "ReuseGemm": "Gemm or MatMul"}
 
 
 @dataclass(frozen=True)
