@@ -9,7 +9,16 @@ import numpy as np
 from reuse_compiler.backend.accelerator.cost import Costs, MachineCost
 from reuse_compiler.backend.accelerator.events import count_events, moved_bytes
 from reuse_compiler.backend.accelerator.hardware import Hardware
-from reuse_compiler.backend.accelerator.isa import DeltaConv, DeltaFc, DenseConv, DenseFc, Event, Load, Store
+from reuse_compiler.backend.accelerator.isa import (
+    DeltaConv,
+    DeltaFc,
+    DenseConv,
+    DenseFc,
+    DenseMatmul,
+    Event,
+    Load,
+    Store,
+)
 from reuse_compiler.backend.accelerator.operations import Operation, operations
 from reuse_compiler.backend.accelerator.program import Code, Program
 from reuse_compiler.errors import VerificationError
@@ -95,6 +104,9 @@ def _all_macs(operation: Operation) -> int:
     instruction = operation.instruction
     if isinstance(instruction, DenseFc):
         return instruction.rows * instruction.inputs * instruction.outputs
+    if isinstance(instruction, DenseMatmul):
+        matrices = instruction.matrices0 * instruction.matrices1
+        return matrices * instruction.rows * instruction.inputs * instruction.outputs
     if isinstance(instruction, DenseConv | DeltaConv | DeltaFc):
         assert operation.classes is not None
         return int(operation.classes.sizes @ operation.classes.fan_out)
