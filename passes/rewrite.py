@@ -15,6 +15,7 @@ from reuse_compiler.operators import DOMAIN, VERSION, function, reuse_nodes
 from reuse_compiler.passes.rewrite_activation import FuseActivation
 from reuse_compiler.passes.rewrite_conv import RewriteConv
 from reuse_compiler.passes.rewrite_fc import RewriteFc
+from reuse_compiler.passes.rewrite_recurrent import RewriteRecurrent
 from reuse_compiler.passes.rewrite_state import ExposeState
 from reuse_compiler.plan import Plan
 from reuse_compiler.quantizers import LinearQuantizer
@@ -26,7 +27,7 @@ FORMAT_VERSION = 1
 
 
 def rewrite(model: Model, plan: Plan) -> ir.Model:
-    """The reuse model of `model`: every site that `plan` reuses becomes a ReuseGemm or ReuseConv; the rest stays.
+    """The reuse model of `model`: every site that `plan` reuses becomes a reuse operator; the rest stays.
 
     The inputs and outputs of `model` come first, as they were; behind them, per reuse node in topological order, its
     past and present state (see :mod:`reuse_compiler.operators`). Files hold in `metadata_props` under ``reuse.``:
@@ -42,6 +43,7 @@ def rewrite(model: Model, plan: Plan) -> ir.Model:
     for step in (
         RewriteFc(tuple(sites), quantizers),
         RewriteConv(tuple(sites), quantizers),
+        RewriteRecurrent(tuple(sites), quantizers),
         FuseActivation(),
         ExposeState(),
         common.RemoveUnusedNodesPass(),
@@ -85,9 +87,13 @@ def planned_quantizers(model: Model, plan: Plan, sites: list[Site]) -> Mapping[s
         raise PlanError(f"plan: site {missing[0]} of {model.path} is missing: list it, as dense or as reuse")
     quantizers = plan.quantizers()
     for node, quantizer in quantizers.items():
-        shape = by_node[node].shape
-        channels = shape[1] if by_node[node].kind == "conv" else shape[-1]
+        channels = by_node[node].shape[by_node[node].channel_axis]
         given = len(quantizer.deadband) if isinstance(quantizer.deadband, tuple) else 1
         if given not in (1, channels):
             raise PlanError(f"plan: site {node}: {given} deadbands for {channels} channels: give 1 or {channels}")
+    for site in sites:
+        if site.recurrent and (site.node in quantizers) != (f"{site.of}.x" in quantizers):
+            raise PlanError(
+                f"plan: sites {site.of}.x and {site.node} are of one layer, one to reuse and one dense: give both one mode"
+            )
     return quantizers

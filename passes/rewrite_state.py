@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from reuse_compiler.errors import ModelError
-from reuse_compiler.operators import reuse_nodes
+from reuse_compiler.slots import Slot, model_slots
 
 __all__ = ["ExposeState"]
 
@@ -18,26 +18,33 @@ class ExposeState(ir.passes.InPlacePass):
 
     1. Per node ``past_index_<node>`` and ``past_linear_<node>`` are appended to the inputs.
     2. Per node ``present_index_<node>`` and ``present_linear_<node>`` are appended to the outputs.
-    3. State that is there already stays where it is.
+    3. State that is there already stays where it is; of a site whose past is a constant ``present_linear_<node>`` alone
+       is appended.
+    4. What a recurrent site holds after each step, ``steps_index_<site>``, is appended to the outputs.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Append in place. Raises ModelError where the model has another tensor of that name."""
-        loose = [node for node in reuse_nodes(model) if not node.outputs[1].is_graph_output()]
-        taken = _names(model.graph, {value for node in loose for value in _state(node)})
-        for node in loose:
-            for value in _state(node):
+        loose = [slot for slot in model_slots(model) if not slot.present_linear.is_graph_output()]
+        taken = _names(model.graph, {value for slot in loose for value in (*_past(slot), *_shown(slot))})
+        for slot in loose:
+            for value in (*_past(slot), *_shown(slot)):
                 if value.name in taken:
-                    raise ModelError(f"tensor {value.name}: the name is needed for the state of {node.name}: rename it")
-            model.graph.inputs.extend(_state(node)[:2])
-            model.graph.outputs.extend(_state(node)[2:])
+                    raise ModelError(f"tensor {value.name}: the name is needed for the state of {slot.site}: rename it")
+            model.graph.inputs.extend(_past(slot))
+            model.graph.outputs.extend(_shown(slot))
         return ir.passes.PassResult(model, bool(loose))
 
 
-def _state(node: ir.Node) -> list[ir.Value]:
-    past_index, past_linear = node.inputs[1:3]
-    assert past_index is not None and past_linear is not None
-    return [past_index, past_linear, *node.outputs[1:3]]
+def _past(slot: Slot) -> list[ir.Value]:
+    """The inputs of a site's state."""
+    return [] if slot.reverse else [slot.past_index, slot.past_linear]
+
+
+def _shown(slot: Slot) -> list[ir.Value]:
+    """The outputs of a site's state."""
+    state = [slot.present_linear] if slot.reverse else [slot.present_index, slot.present_linear]
+    return state if slot.steps is None else [*state, slot.steps]
 
 
 def _names(graph: ir.Graph, state: set[ir.Value]) -> set[str | None]:

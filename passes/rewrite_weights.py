@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -38,7 +40,14 @@ class Weights:
             self._made[key] = self._register(f"zeros_{size}", np.zeros(size, np.float32))
         return self._made[key]
 
-    def _register(self, wanted: str, array: Array) -> ir.Value:
+    def constant(self, wanted: str, array: NDArray[Any]) -> ir.Value:
+        """An initializer of `array`, called `wanted` or like it; equal arrays wanted under one name share it."""
+        key = f"constant {wanted}", hashlib.sha256(array.tobytes()).hexdigest()
+        if key not in self._made:
+            self._made[key] = self._register(wanted, array)
+        return self._made[key]
+
+    def _register(self, wanted: str, array: NDArray[Any]) -> ir.Value:
         taken = {value.name for node in self._graph.all_nodes() for value in (*node.inputs, *node.outputs) if value}
         taken |= set(self._graph.initializers) | {value.name for value in self._graph.inputs}
         name, number = wanted, 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ __all__ = ["model_macs", "node_macs"]
 
 def model_macs(model: Model, sites: Sequence[Site]) -> int:
     """Multiply-accumulates of one frame: those of `sites`, and those of every other node of the top graph."""
-    by_node = {site.node: site.macs for site in sites}
-    return sum(by_node.get(node.name or "", 0) or node_macs(node) for node in model.ir.graph)
+    by_node: Counter[str] = Counter()
+    for site in sites:
+        by_node[site.of] += site.macs
+    return sum(by_node[node.name or ""] or node_macs(node) for node in model.ir.graph)
 
 
 def node_macs(node: ir.Node) -> int:

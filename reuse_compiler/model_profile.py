@@ -123,7 +123,8 @@ class Profile(Document):
         for node, step in steps.items():
             site, deadband = self.site(node), (deadbands or {}).get(node, 0.0)
             similarity, reuse = self.similarity(node, step, deadband), self.reuse(node, step, deadband)
-            count = self.tensors[site.input].elements
+            tensor = self.tensors[site.input]
+            count = tensor.elements * tensor.frames / self.stream.frames  # a recurrent site has many steps a frame
             similar += similarity.value * count
             elements += count
             avoided += reuse.value * site.macs

@@ -1,13 +1,14 @@
 """The `ai.reuse` operators: ONNX function bodies, the attributes of their nodes, and the names of their state.
 
-``ReuseGemm`` and ``ReuseConv`` take ``(x, past_index, past_linear, W, B)`` and give
+``ReuseGemm``, ``ReuseConv`` and ``ReuseConvTranspose`` take ``(x, past_index, past_linear, W, B)`` and give
 ``(y, present_index, present_linear)``. A body is plain ONNX and is the reference semantics; one body serves every node
 of a model, because all that differs between nodes is an attribute. B is the linear output of an input of zeros: the
 body only corrects what it is given, so B is where a sequence begins (:func:`initial_linear`) and what a refresh needs.
 
-Attributes of both: ``step``, ``zero``, ``clusters``, ``deadband`` (see
+Attributes of all: ``step``, ``zero``, ``clusters``, ``deadband`` (see
 :class:`~reuse_compiler.quantizers.LinearQuantizer`), ``activation_slope`` and ``activation_max``
-(:class:`Activation`); of ReuseConv also ``strides``, ``pads`` (ONNX order), ``dilations`` and ``group``.
+(:class:`Activation`); of CONV also ``strides``, ``pads`` (ONNX order), ``dilations`` and ``group``, and of
+ReuseConvTranspose ``output_padding``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from reuse_compiler import function_text
 from reuse_compiler.errors import ModelError
 from reuse_compiler.quantizers import Index, LinearQuantizer
 
@@ -38,6 +40,7 @@ __all__ = [
     "past_linear_name",
     "present_index_name",
     "present_linear_name",
+    "quantizer_attributes",
     "read_activation",
     "read_conv",
     "read_quantizer",
@@ -50,51 +53,16 @@ DOMAIN = "ai.reuse"
 VERSION = 1
 MIN_OPSET = 18
 
-_GEMM, _CONV = "ReuseGemm", "ReuseConv"
+_GEMM, _CONV, _CONV_TRANSPOSE = "ReuseGemm", "ReuseConv", "ReuseConvTranspose"
 _SHARED_ATTRIBUTES = ("step", "zero", "clusters", "deadband", "activation_slope", "activation_max")
 _CONV_ATTRIBUTES = ("strides", "pads", "dilations", "group")
 
-# The order of the float32 operations is that of reuse_compiler.quantizers, so that indices agree bit for bit. The one
-# of 1 / step is cast from an integer because onnxruntime rewrites a literal 1 / step * x into x / step, which rounds
-# otherwise.
 _BODY = """
 <domain: "{domain}", opset_import: ["": {opset}]>
 {op} <{attributes}> (x, past_index, past_linear, W, B) => (y, present_index, present_linear)
 {{
-    one_int = Constant <value_int: int = 1> ()
-    one = Cast <to: int = 1> (one_int)
-    nothing = Constant <value_float: float = 0.0> ()
-    step = Constant <value_float: float = @step> ()
-    zero_int = Constant <value_int: int = @zero> ()
-    zero = Cast <to: int = 1> (zero_int)
-    clusters_int = Constant <value_int: int = @clusters> ()
-    clusters = Cast <to: int = 1> (clusters_int)
-    top = Sub (clusters, one)
-
-    inv_step = Div (one, step)
-    scaled = Mul (x, inv_step)
-    rounded = Round (scaled)
-    shifted = Add (rounded, zero)
-    clipped = Clip (shifted, nothing, top)
-    is_nan = IsNaN (x)
-    nearest = Where (is_nan, zero, clipped)
-
-    past_number = Cast <to: int = 1> (past_index)
-    past_steps = Sub (past_number, zero)
-    past = Mul (past_steps, step)
-    difference = Sub (x, past)
-    distance = Abs (difference)
-{deadband}
-    near = LessOrEqual (distance, deadband)
-    has_memory = Greater (deadband, nothing)
-    keep = And (near, has_memory)
-    present_number = Where (keep, past_number, nearest)
-    present_index = CastLike (present_number, past_index)
-
-    present_steps = Sub (present_number, zero)
-    present = Mul (present_steps, step)
-    change = Sub (present, past)
-{linear}
+    {quantizer}
+    {linear}
     present_linear = Add (past_linear, correction)
 
     slope = Constant <value_float: float = @activation_slope> ()
@@ -127,6 +95,12 @@ _CONV_LINEAR = """
     correction = Conv <strides: ints = @strides, pads: ints = @pads, dilations: ints = @dilations, group: int = @group>
                       (change, W)
 """
+_CONV_TRANSPOSE_LINEAR = """
+    correction = ConvTranspose <strides: ints = @strides, pads: ints = @pads, dilations: ints = @dilations,
+                                group: int = @group, output_padding: ints = @output_padding>
+                               (change, W)
+"""
+_CONV_TRANSPOSE_ATTRIBUTES = (*_CONV_ATTRIBUTES, "output_padding")
 
 
 @dataclass(frozen=True)
@@ -142,16 +116,21 @@ class Activation:
 
 @dataclass(frozen=True)
 class ConvAttributes:
-    """Geometry of a ReuseConv: one stride and dilation per spatial axis, pads in ONNX order (all begins, all ends)."""
+    """Geometry of a ReuseConv or, with `output_padding`, of a ReuseConvTranspose.
+
+    One stride, dilation and output padding per spatial axis, pads in ONNX order (all begins, all ends).
+    """
 
     strides: tuple[int, ...]
     pads: tuple[int, ...]
     dilations: tuple[int, ...]
     group: int
+    output_padding: tuple[int, ...] | None = None
 
 
 def function(op: str, opset: int) -> ir.Function:
-    """The body of `op` ("ReuseGemm" or "ReuseConv") in standard operators of `opset`, the model's own (18 or later).
+    """The body of `op` ("ReuseGemm", "ReuseConv" or "ReuseConvTranspose") in standard operators of `opset`, the model's
+    own (18 or later).
 
     Raises ModelError where `op` is neither or `opset` is too old.
     """
@@ -161,34 +140,50 @@ def function(op: str, opset: int) -> ir.Function:
         attributes, deadband, linear = ", ".join(_SHARED_ATTRIBUTES), _GEMM_DEADBAND, _GEMM_LINEAR
     elif op == _CONV:
         attributes, deadband, linear = ", ".join(_SHARED_ATTRIBUTES + _CONV_ATTRIBUTES), _CONV_DEADBAND, _CONV_LINEAR
+    elif op == _CONV_TRANSPOSE:
+        attributes = ", ".join(_SHARED_ATTRIBUTES + _CONV_TRANSPOSE_ATTRIBUTES)
+        deadband, linear = _CONV_DEADBAND, _CONV_TRANSPOSE_LINEAR
     else:
-        raise ModelError(f"{DOMAIN}.{op}: no such operator: {_GEMM} and {_CONV} are known")
-    text = _BODY.format(domain=DOMAIN, opset=opset, op=op, attributes=attributes, deadband=deadband, linear=linear)
+        raise ModelError(f"{DOMAIN}.{op}: no such operator: {_GEMM}, {_CONV} and {_CONV_TRANSPOSE} are known")
+    quantizer = (
+        f"{function_text.COMMON}{function_text.constants('')}{deadband}{function_text.keep('', 'x', 'past_index')}"
+        f"{function_text.present('', 'keep', 'past_index', 'present_index')}{function_text.change('')}"
+    )
+    text = _BODY.format(domain=DOMAIN, opset=opset, op=op, attributes=attributes, quantizer=quantizer, linear=linear)
     return ir.serde.deserialize_function(onnx.parser.parse_function(text))
 
 
 def reuse_attributes(
     quantizer: LinearQuantizer, activation: Activation | None = None, conv: ConvAttributes | None = None
 ) -> list[ir.Attr]:
-    """Every attribute of a node; without `activation` none is applied, with `conv` the node is a ReuseConv."""
+    """Every attribute of a node; without `activation` none is applied, with `conv` the node is a CONV."""
     activation = activation or Activation()
-    deadband = quantizer.deadband if isinstance(quantizer.deadband, tuple) else (quantizer.deadband,)
     attributes = [
-        ir.AttrFloat32("step", quantizer.step),
-        ir.AttrInt64("zero", quantizer.zero),
-        ir.AttrInt64("clusters", quantizer.clusters),
-        ir.AttrFloat32s("deadband", deadband),
+        *quantizer_attributes(quantizer),
         ir.AttrFloat32("activation_slope", activation.slope),
         ir.AttrFloat32("activation_max", activation.maximum),
     ]
     if conv is None:
         return attributes
-    return [
-        *attributes,
+    attributes += [
         ir.AttrInt64s("strides", conv.strides),
         ir.AttrInt64s("pads", conv.pads),
         ir.AttrInt64s("dilations", conv.dilations),
         ir.AttrInt64("group", conv.group),
+    ]
+    if conv.output_padding is not None:
+        attributes.append(ir.AttrInt64s("output_padding", conv.output_padding))
+    return attributes
+
+
+def quantizer_attributes(quantizer: LinearQuantizer, prefix: str = "") -> list[ir.Attr]:
+    """The attributes that describe `quantizer`; `prefix` tells the operands of a recurrent node apart."""
+    deadband = quantizer.deadband if isinstance(quantizer.deadband, tuple) else (quantizer.deadband,)
+    return [
+        ir.AttrFloat32(f"{prefix}step", quantizer.step),
+        ir.AttrInt64(f"{prefix}zero", quantizer.zero),
+        ir.AttrInt64(f"{prefix}clusters", quantizer.clusters),
+        ir.AttrFloat32s(f"{prefix}deadband", deadband),
     ]
 
 
@@ -203,8 +198,8 @@ def reuse_node(
 ) -> ir.Node:
     """A reuse node of that `name` with its state values, named and typed, but not yet inputs and outputs of a graph.
 
-    ReuseConv with `conv`, ReuseGemm without. `linear` is the value that the node's y stands for: y has its name, shape
-    and type, and no activation.
+    A ReuseConv or ReuseConvTranspose with `conv`, a ReuseGemm without. `linear` is the value that the node's y stands
+    for: y has its name, shape and type, and no activation.
     """
     index_type = ir.TensorType(ir.DataType.from_numpy(quantizer.index_dtype))
     float_type = ir.TensorType(ir.DataType.FLOAT)
@@ -217,7 +212,7 @@ def reuse_node(
     ]
     return ir.Node(
         DOMAIN,
-        _GEMM if conv is None else _CONV,
+        _op_type(conv),
         [x, past_index, past_linear, weight, bias],
         reuse_attributes(quantizer, conv=conv),
         outputs=outputs,
@@ -225,9 +220,15 @@ def reuse_node(
     )
 
 
+def _op_type(conv: ConvAttributes | None) -> str:
+    if conv is None:
+        return _GEMM
+    return _CONV if conv.output_padding is None else _CONV_TRANSPOSE
+
+
 def is_reuse(node: ir.Node) -> bool:
     """Whether `node` is one of the operators of this module."""
-    return node.domain == DOMAIN and node.op_type in (_GEMM, _CONV)
+    return node.domain == DOMAIN and node.op_type in (_GEMM, _CONV, _CONV_TRANSPOSE)
 
 
 def reuse_nodes(model: ir.Model) -> list[ir.Node]:
@@ -235,13 +236,16 @@ def reuse_nodes(model: ir.Model) -> list[ir.Node]:
     return [node for node in model.graph if is_reuse(node)]
 
 
-def read_quantizer(node: ir.Node) -> LinearQuantizer:
-    """The quantizer of a reuse node. Raises PlanError where a value is out of range."""
-    deadband = tuple(node.attributes["deadband"].as_floats())
+def read_quantizer(node: ir.Node, prefix: str = "") -> LinearQuantizer:
+    """The quantizer of a reuse node, or with a `prefix` of its attributes the one of an operand of a recurrent node.
+
+    Raises PlanError where a value is out of range.
+    """
+    deadband = tuple(node.attributes[f"{prefix}deadband"].as_floats())
     return LinearQuantizer(
-        node.attributes["step"].as_float(),
-        node.attributes["zero"].as_int(),
-        node.attributes["clusters"].as_int(),
+        node.attributes[f"{prefix}step"].as_float(),
+        node.attributes[f"{prefix}zero"].as_int(),
+        node.attributes[f"{prefix}clusters"].as_int(),
         deadband if len(deadband) > 1 else deadband[0],
     )
 
@@ -252,12 +256,14 @@ def read_activation(node: ir.Node) -> Activation:
 
 
 def read_conv(node: ir.Node) -> ConvAttributes:
-    """The geometry attributes of a ReuseConv."""
+    """The geometry attributes of a ReuseConv or ReuseConvTranspose."""
+    padding = node.attributes.get("output_padding")
     return ConvAttributes(
         tuple(node.attributes["strides"].as_ints()),
         tuple(node.attributes["pads"].as_ints()),
         tuple(node.attributes["dilations"].as_ints()),
         node.attributes["group"].as_int(),
+        None if padding is None else tuple(padding.as_ints()),
     )
 
 
@@ -294,7 +300,7 @@ def initial_linear(node: ir.Node) -> NDArray[np.float32]:
     if value is None or value.const_value is None:
         raise ModelError(f"node {node.name}: its bias is not an initializer: compile the model again")
     bias = value.const_value.numpy().astype(np.float32)
-    if node.op_type == _CONV:
+    if node.op_type in (_CONV, _CONV_TRANSPOSE):
         bias = bias.reshape(-1, *[1] * (len(shape) - 2))
     return np.broadcast_to(bias, shape)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from reuse_compiler.errors import ModelError, StreamError
@@ -17,6 +18,8 @@ from reuse_compiler.frontend import Model
 from reuse_compiler.macs import model_macs
 from reuse_compiler.model_profile import Profile, SiteProfile, StreamRef
 from reuse_compiler.onnx_session import one_line, open_session
+from reuse_compiler.passes.recurrent_call import replace_by_function
+from reuse_compiler.passes.rewrite_weights import Weights
 from reuse_compiler.plan import ModelRef
 from reuse_compiler.runtime_errors import RUNTIME_ERRORS
 from reuse_compiler.sites import Site, find_sites
@@ -61,7 +64,7 @@ def profile(
     sites = find_sites(model)
     tensors = _tensors(sites)
     feedback = Feedback(state or {}, model.inputs, model.outputs)
-    network = _Network(model, [*tensors, *(state or {}).values()], threads)
+    network = _Network(model, sites, [*tensors, *(state or {}).values()], threads)
     folding = _Folding(tensors, stream.name)
     sequences = 0
     with ThreadPoolExecutor(max_workers=1) as worker:
@@ -92,7 +95,7 @@ class _Tensor:
     column a class.
     """
 
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # of what is compared at once
     sites: tuple[Site, ...]
     classes: NDArray[np.unsignedinteger] | None
     fan_out: Counts
@@ -107,7 +110,7 @@ def _tensors(sites: Sequence[Site]) -> dict[str, _Tensor]:
 
 
 def _classified(sites: tuple[Site, ...]) -> _Tensor:
-    shape = sites[0].shape
+    shape = sites[0].frame_shape
     per_element = np.stack(np.broadcast_arrays(*(site.fan_out() for site in sites)))
     fan_out, inverse = np.unique(per_element.reshape(len(sites), -1), axis=1, return_inverse=True)
     if fan_out.shape[1] == 1:
@@ -145,7 +148,8 @@ class _Folding:
     def _fold(self, arrays: Mapping[str, NDArray[Any]], start: bool, number: int) -> None:
         for name, fold in self.folds.items():
             try:
-                fold.add(arrays[name], start=start)
+                for values, begins in _comparisons(self._tensors[name].sites[0], arrays[name], start):
+                    fold.add(values, start=begins)
             except ValueError as error:
                 raise StreamError(
                     f"{self._stream}: frame {number}: {name}, the input of {self._tensors[name].sites[0].node}, has"
@@ -153,15 +157,42 @@ class _Folding:
                 ) from error
 
 
+def _comparisons(site: Site, values: NDArray[Any], start: bool) -> Iterator[tuple[NDArray[Any], bool]]:
+    """What is compared in turn, and whether it is compared with zeros: the frame, or in a recurrent layer its steps."""
+    if site.recurrent is None:
+        yield values, start
+        return
+    steps = values[::-1] if site.recurrent.reverse else values
+    for number, step in enumerate(steps):
+        yield step, number == 0 and (start or site.recurrent.reverse)
+
+
+def _showing_steps(model: Model, sites: Sequence[Site]) -> onnx.ModelProto:
+    """The model, its recurrent layers as functions that show what their steps read."""
+    layers = {site.of: site for site in sites if site.recurrent}
+    if not layers:
+        return model.proto()
+    network = model.ir.clone()
+    nodes = {node.name: node for node in network.graph}
+    named = {site.input: site.node for site in reversed(sites)}  # of sites that read one tensor, the first
+    for name, site in layers.items():
+        assert site.recurrent is not None
+        made = replace_by_function(network, nodes[name], site.recurrent, "dense", {}, [], Weights(network.graph))
+        for other in sites:
+            if other.of == name and named[other.input] == other.node:
+                made[f"seen_{other.operand}"].name = other.input
+    return ir.to_proto(network)
+
+
 class _Network:
     """The model in onnxruntime, giving the named tensors: outputs, inputs or anything between."""
 
-    def __init__(self, model: Model, names: Sequence[str], threads: int | None) -> None:
+    def __init__(self, model: Model, sites: Sequence[Site], names: Sequence[str], threads: int | None) -> None:
         self._where = model.path
         self._inputs = {spec.name for spec in model.inputs}
         self._passed = [name for name in dict.fromkeys(names) if name in self._inputs]
         self._fetched = [name for name in dict.fromkeys(names) if name not in self._inputs]
-        proto = model.proto()
+        proto = _showing_steps(model, sites)
         outputs = {output.name for output in proto.graph.output}
         proto.graph.output.extend(
             onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)

@@ -25,12 +25,13 @@ from reuse_compiler.feedback import Feedback
 from reuse_compiler.frontend import Model
 from reuse_compiler.index_check import distance_to_right
 from reuse_compiler.onnx_session import one_line, open_session
-from reuse_compiler.passes.replay_sites import ReplaySites, replayed_name
+from reuse_compiler.passes.replay_sites import ReplaySites, replayed_name, seen_name
 from reuse_compiler.passes.rewrite import planned_quantizers
 from reuse_compiler.plan import Plan
 from reuse_compiler.quantizers import Index, LinearQuantizer
 from reuse_compiler.runtime_errors import RUNTIME_ERRORS
 from reuse_compiler.sites import Site, find_sites
+from reuse_compiler.steps import before_steps
 from reuse_compiler.streams import Frame
 from reuse_compiler.streams.checks import conform, expected_inputs
 
@@ -166,7 +167,7 @@ class Replay:
         found: dict[str, SiteDeviation] = {}
         for site in self._sites:
             where = f"{frame}: site {site.node}"
-            flips, index = self._check_index(site, computed[site.input], indices[site.node], where)
+            flips, index = self._check_index(site, computed, indices[site.node], where)
             deviation = 0.0
             if linear is not None:
                 deviation = self._check_values(site.output, computed, linear[site.node], f"{where}: linear output")
@@ -174,7 +175,7 @@ class Replay:
         shares = {
             name: self._check_values(name, computed, outputs[name], f"{frame}: output {name}") for name in self._outputs
         }
-        self._past = {site.node: indices[site.node].copy() for site in self._sites}
+        self._past = {site.node: self._held(site, indices[site.node]) for site in self._sites}
         self._feedback.take(outputs)
         result = ReplayResult(1, found, shares)
         self.result = self.result.merge(result)
@@ -203,18 +204,26 @@ class Replay:
         self._peaks[name] = max(self._peaks.get(name, 0.0), largest)
         return largest + _MEMORY * self._peaks[name]
 
-    def _check_index(self, site: Site, x: NDArray[np.float32], index: Index, where: str) -> tuple[int, float]:
-        """Number of flips and the largest distance of one, as a share of the scale of `x`."""
-        quantizer = self._quantizers[site.node]
+    def _held(self, site: Site, index: Index) -> Index:
+        """What the first step of the next frame is compared with."""
+        if site.recurrent is None:
+            return index.copy()
+        return _zeros(site, self._quantizers[site.node]) if site.recurrent.reverse else index[-1].copy()
+
+    def _check_index(self, site: Site, computed: Arrays, index: Index, where: str) -> tuple[int, float]:
+        """Number of flips and the largest distance of one, as a share of the scale of the site's input."""
+        quantizer, name = self._quantizers[site.node], site.input if site.recurrent is None else seen_name(site.node)
+        x, past = computed[name], self._past[site.node]
+        if site.recurrent is not None:
+            past = before_steps(index, past, reverse=site.recurrent.reverse)
         if int(index.max(initial=0)) >= quantizer.clusters:
             raise VerificationError(
                 f"{where}: index {index.max()} of {quantizer.clusters} clusters: record them with this plan"
             )
         if not np.isfinite(x).all():
             raise VerificationError(f"{where}: its input is not finite in the replay: the run is not usable")
-        scale = self._scale(site.input, x)
-        axis = 1 if site.kind == "conv" else -1
-        distance = distance_to_right(quantizer, x, self._past[site.node], index, axis)
+        scale = self._scale(name, x)
+        distance = distance_to_right(quantizer, x, past, index, site.channel_axis)
         worst = np.unravel_index(distance.argmax(), distance.shape) if distance.size else ()
         share = _share(float(distance[worst]) if distance.size else 0.0, scale)
         if share > TOLERANCE:
@@ -249,7 +258,7 @@ class Replay:
 
 
 def _zeros(site: Site, quantizer: LinearQuantizer) -> Index:
-    return np.full(site.shape, quantizer.zero, quantizer.index_dtype)
+    return np.full(site.frame_shape, quantizer.zero, quantizer.index_dtype)
 
 
 def _share(deviation: float, scale: float) -> float:

@@ -21,11 +21,11 @@ from reuse_compiler.files import sha256
 from reuse_compiler.frontend import TensorSpec
 from reuse_compiler.onnx_file import read_model
 from reuse_compiler.onnx_session import one_line, open_session
-from reuse_compiler.operators import initial_index, initial_linear, reuse_nodes
 from reuse_compiler.passes.rewrite_refresh import LinearFromIndex
 from reuse_compiler.runtime_errors import RUNTIME_ERRORS
+from reuse_compiler.slots import Slot, model_slots
 
-__all__ = ["ReuseNetwork", "StateNames"]
+__all__ = ["ReuseNetwork", "StateNames", "StepNames"]
 
 Arrays = dict[str, NDArray[Any]]
 Step = Callable[[Mapping[str, Any]], Arrays]
@@ -33,12 +33,28 @@ Step = Callable[[Mapping[str, Any]], Arrays]
 
 @dataclass(frozen=True)
 class StateNames:
-    """The names of a reuse node's state among the inputs and outputs of the model."""
+    """The names of a site's state among the inputs and outputs of the model."""
 
     past_index: str
     past_linear: str
     present_index: str
     present_linear: str
+
+
+@dataclass(frozen=True)
+class StepNames:
+    """What else a recurrent site shows: the output with the indices held after each step and, where its steps run
+    backwards, so that it has no state, the one with its last linear output."""
+
+    steps: str
+    linear: str | None
+    zero: NDArray[Any]  # the indices that a sequence starts with, in the shape of a step
+    shape: tuple[int, ...]  # of the indices of all steps
+
+    @property
+    def reverse(self) -> bool:
+        """Whether the steps run backwards."""
+        return self.linear is not None
 
 
 class ReuseNetwork:
@@ -57,8 +73,12 @@ class ReuseNetwork:
         Hexadecimal SHA-256 of the file, external data included.
     inputs, outputs : tuple of TensorSpec
         The model's own: without the state.
+    sites : tuple of str
+        The reuse sites, in the order of the graph.
     nodes : dict of str to StateNames
-        By reuse node, in the order of the graph.
+        By site, of those whose state outlives a frame.
+    recurrent : dict of str to StepNames
+        By site of a recurrent layer.
     initial : dict of str to array
         Past state where a sequence starts, by input name; read-only views.
     feedback : dict of str to str
@@ -76,25 +96,29 @@ class ReuseNetwork:
         self._ir, self.sha256, self._name, source = _open(model)
         self._threads = threads
         self._session = open_session(source, threads, self._name)
-        nodes = reuse_nodes(self._ir)
-        self.nodes = {str(node.name): _state_names(node) for node in nodes}
+        slots = model_slots(self._ir)
+        self.sites = tuple(slot.site for slot in slots)
+        self.nodes = {slot.site: _state_names(slot) for slot in slots if not slot.reverse}
+        self.recurrent = {slot.site: _step_names(slot) for slot in slots if slot.steps is not None}
         self.initial: Arrays = {}
-        for node in nodes:
-            names = self.nodes[str(node.name)]
-            self.initial[names.past_index] = initial_index(node)
-            self.initial[names.past_linear] = initial_linear(node)
-        present = {name for names in self.nodes.values() for name in (names.present_index, names.present_linear)}
+        for slot in slots:
+            if slot.site in self.nodes:
+                self.initial[self.nodes[slot.site].past_index] = slot.initial_index
+                self.initial[self.nodes[slot.site].past_linear] = slot.initial_linear
+        shown = {name for names in self.recurrent.values() for name in (names.steps, names.linear)}
+        shown |= {name for names in self.nodes.values() for name in (names.present_index, names.present_linear)}
         graph = self._ir.graph
         self.inputs = tuple(_spec(value) for value in graph.inputs if value.name not in self.initial)
-        self.outputs = tuple(_spec(value) for value in graph.outputs if value.name not in present)
+        self.outputs = tuple(_spec(value) for value in graph.outputs if value.name not in shown)
+        self._steps = [name for names in self.recurrent.values() for name in (names.steps, names.linear) if name]
         self.feedback: dict[str, str] = json.loads(self._ir.metadata_props.get("reuse.state", "{}"))
-        self.read_by_sites = _sources([node.inputs[0] for node in nodes])
+        self.read_by_sites = _sources([slot.node.inputs[0] for slot in slots])
 
     def step(self, past: Mapping[str, NDArray[Any]], present: Mapping[str, NDArray[Any]]) -> Step:
         """What runs a frame: reads the state in `past` and writes the next into `present`, both by past name.
 
         The arrays must be C-contiguous, distinct, and live as long as the step. It takes the model's own inputs,
-        C-contiguous, and gives its outputs.
+        C-contiguous, and gives its outputs and what `recurrent` names.
         """
         if any(spec.dtype.kind == "O" for spec in (*self.inputs, *self.outputs)):
             return lambda inputs: self._run_fed(inputs, past, present)
@@ -111,7 +135,7 @@ class ReuseNetwork:
                 (names.present_linear, names.past_linear),
             )
         }
-        own = [spec.name for spec in self.outputs]
+        own = [*(spec.name for spec in self.outputs), *self._steps]
         try:
             values = self._session.run([*own, *targets], {**inputs, **past})
         except RUNTIME_ERRORS as error:
@@ -135,20 +159,18 @@ class ReuseNetwork:
         """A frame with a binding of state."""
         for name, array in inputs.items():
             _bind(binding.bind_input, name, array)
-        for spec in self.outputs:
-            binding.bind_output(
-                spec.name, "cpu"
-            )  # anew each time: else the next frame writes into the arrays given out
+        self._bind_outputs(binding)  # anew each time: else the next frame writes into the arrays given out
         try:
             self._session.run_with_iobinding(binding)
         except RUNTIME_ERRORS as error:
             raise ModelError(f"{self._name}: onnxruntime cannot run it: {one_line(error)}") from error
-        values = binding.get_outputs()[: len(self.outputs)]
-        return {spec.name: value.numpy() for spec, value in zip(self.outputs, values, strict=True)}
+        names = [*(spec.name for spec in self.outputs), *self._steps]
+        values = binding.get_outputs()[: len(names)]
+        return {name: value.numpy() for name, value in zip(names, values, strict=True)}
 
     def _bind_outputs(self, binding: ort.IOBinding) -> None:
-        for spec in self.outputs:
-            binding.bind_output(spec.name, "cpu")
+        for name in (*(spec.name for spec in self.outputs), *self._steps):
+            binding.bind_output(name, "cpu")
 
     def linear_from_index(self, indices: Mapping[str, NDArray[Any]]) -> Arrays:
         """The linear outputs ``B + sum c(k) W`` by past name; `indices` by past name too."""
@@ -178,13 +200,20 @@ def _open(model: str | Path | bytes | ir.Model) -> tuple[ir.Model, str, str, str
     return read, digest, str(model), str(model)
 
 
-def _state_names(node: ir.Node) -> StateNames:
-    values = (node.inputs[1], node.inputs[2], node.outputs[1], node.outputs[2])
-    is_state = [value is not None and value.is_graph_input() for value in values[:2]]
-    is_state += [value is not None and value.is_graph_output() for value in values[2:]]
-    if not all(is_state):
-        raise ModelError(f"node {node.name}: its state is not an input and output of the model: compile it again")
-    return StateNames(*(str(value.name) for value in values if value is not None))
+def _state_names(slot: Slot) -> StateNames:
+    past, present = (slot.past_index, slot.past_linear), (slot.present_index, slot.present_linear)
+    if not all([*(value.is_graph_input() for value in past), *(value.is_graph_output() for value in present)]):
+        raise ModelError(f"node {slot.site}: its state is not an input and output of the model: compile it again")
+    return StateNames(*(str(value.name) for value in (*past, *present)))
+
+
+def _step_names(slot: Slot) -> StepNames:
+    assert slot.steps is not None
+    shown = [slot.steps, slot.present_linear] if slot.reverse else [slot.steps]
+    if not all(value.is_graph_output() for value in shown) or slot.steps.shape is None:
+        raise ModelError(f"node {slot.site}: what its steps hold is not an output of the model: compile it again")
+    linear = str(slot.present_linear.name) if slot.reverse else None
+    return StepNames(str(slot.steps.name), linear, slot.initial_index, tuple(slot.steps.shape.numpy()))
 
 
 def _spec(value: ir.Value) -> TensorSpec:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field
 
 from reuse_compiler.accuracy import Deviation
@@ -71,8 +70,8 @@ def run_session(
     plan = directory.plan
     session = Session(directory.reuse_model, threads=threads, state=plan.state)
     reference, deviation = Reference(original, plan.state, threads), Deviation()
-    zeros = session.indices
-    past, changed = zeros, dict.fromkeys(zeros, 0)
+    sizes = {site: index.size for site, index in session.indices.items()}
+    changed = dict.fromkeys(sizes, 0)
     frames = sequences = 0
     seconds = 0.0
     with ExitStack() as files:
@@ -82,23 +81,20 @@ def run_session(
             began = time.perf_counter()
             if frame.start:
                 session.reset()
-                past = zeros
                 sequences += 1
             values = session.run(frame.inputs)
             seconds += time.perf_counter() - began
             frames += 1
-            present = session.indices
-            for node, index in present.items():
-                changed[node] += int(np.count_nonzero(index != past[node]))
-            past = present
+            for site, count in session.changes.items():
+                changed[site] += count
             deviation.add(reference.run(frame), values)
             if output_file is not None:
                 output_file.append(values)
             if index_file is not None:
-                index_file.append(present)
+                index_file.append(session.indices)
             if progress is not None:
                 progress("run", frames, stream.frames)
-    inputs = {node: index.size * frames for node, index in zeros.items()}
+    inputs = {site: size * frames for site, size in sizes.items()}
     total = sum(inputs.values())
     return SessionReport(
         model=ModelRef(path=str(original.path), sha256=original.sha256),

@@ -16,6 +16,7 @@ from reuse_compiler.errors import ReuseError
 from reuse_compiler.feedback import Feedback
 from reuse_compiler.reuse_network import ReuseNetwork
 from reuse_compiler.session_state import SessionState
+from reuse_compiler.steps import before_steps
 from reuse_compiler.streams import Frame
 from reuse_compiler.streams.checks import conform, expected_inputs
 
@@ -79,16 +80,54 @@ class Session:
         )
         self._step = self._network.step(self._past, self._present)
         self._next_step = self._network.step(self._present, self._past)
+        self._shown: Arrays | None = None
+        self._counted: dict[str, int] | None = None
 
     @property
     def indices(self) -> Arrays:
-        """Copies of the indices of the last frame by node: uint8 or uint16, in the shape of the node's input."""
-        return {node: self._past[names.past_index].copy() for node, names in self._network.nodes.items()}
+        """Copies of the indices of the last frame by site: uint8 or uint16, in the shape of the site's input."""
+        return {site: self._index(site).copy() for site in self._network.sites}
+
+    def _index(self, site: str) -> NDArray[Any]:
+        recurrent = self._network.recurrent.get(site)
+        if recurrent is None:
+            return self._past[self._network.nodes[site].past_index]
+        if self._shown is None:
+            return np.broadcast_to(recurrent.zero, recurrent.shape)
+        return self._shown[recurrent.steps]
+
+    @property
+    def changes(self) -> dict[str, int]:
+        """How many elements of each site's input had another index, in the last frame, than in the frame or step before."""
+        return self._counted if self._counted is not None else self._count_changes()
+
+    def _count_changes(self) -> dict[str, int]:
+        return {
+            site: int(np.count_nonzero(self._index(site) != self._index_before(site))) for site in self._network.sites
+        }
+
+    def _index_before(self, site: str) -> NDArray[Any]:
+        """What the last frame compared with: the state that it read is where the next one is written."""
+        recurrent = self._network.recurrent.get(site)
+        names = self._network.nodes.get(site)
+        if recurrent is None:
+            assert names is not None
+            return self._present[names.past_index]
+        first = recurrent.zero if names is None else self._present[names.past_index]
+        return before_steps(self._index(site), first, reverse=recurrent.reverse)
 
     @property
     def linear(self) -> Arrays:
-        """Copies of the linear outputs of the last frame by node: float32, in the shape of the node's output."""
-        return {node: self._past[names.past_linear].copy() for node, names in self._network.nodes.items()}
+        """Copies of the linear outputs of the last frame by site, of a recurrent one of its last step: float32."""
+        return {site: self._last_linear(site).copy() for site in self._network.sites}
+
+    def _last_linear(self, site: str) -> NDArray[Any]:
+        names = self._network.nodes.get(site)
+        if names is not None:
+            return self._past[names.past_linear]
+        if self._shown is None:
+            raise ReuseError(f"site {site}: no frame has run: it keeps no linear output between frames")
+        return self._shown[str(self._network.recurrent[site].linear)]
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
         """Run one frame of the stream; the model's own outputs by name.
@@ -99,18 +138,27 @@ class Session:
         """
         given = conform(inputs, self._streamed, self._fed_back, "frame", finite=self._network.read_by_sites)
         arrays = {**given, **self._feedback.held}
+        self._counted = None
         outputs = self._advance(arrays)
         if self._drift.too_large(self._linear()):
+            self._counted = self._count_changes()
+            if self._network.recurrent:
+                self._swap()  # back: the first step of a second pass would be compared with the last of this one
             self.refresh()
             outputs = self._advance(arrays)
         self._feedback.take(outputs)
         return outputs
 
     def _advance(self, arrays: Arrays) -> Arrays:
-        outputs = self._step(arrays)
+        values = self._step(arrays)
+        self._swap()
+        own = {spec.name for spec in self.outputs}
+        self._shown = {name: value for name, value in values.items() if name not in own}
+        return {name: value for name, value in values.items() if name in own}
+
+    def _swap(self) -> None:
         self._past, self._present = self._present, self._past
         self._step, self._next_step = self._next_step, self._step
-        return outputs
 
     def _linear(self) -> list[NDArray[Any]]:
         return [self._past[names.past_linear] for names in self._network.nodes.values()]
@@ -128,6 +176,7 @@ class Session:
             np.copyto(self._past[name], value)
         self._feedback.reset()
         self._drift.reset()
+        self._shown = None
 
     def refresh(self) -> None:
         """Compute the linear outputs anew from the held indices: removes rounding drift, changes no index."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from reuse_compiler.frontend import Model
 from reuse_compiler.geometry import ConvGeometry
+from reuse_compiler.recurrent import OPERATORS, Layer, read_layer
 from reuse_compiler.rules import RULES, broken, conv_geometry
 
 __all__ = ["Site", "bias_add", "find_sites", "is_site"]
@@ -19,15 +20,17 @@ __all__ = ["Site", "bias_add", "find_sites", "is_site"]
 
 @dataclass(frozen=True)
 class Site:
-    """The input of one FC or CONV node that keeps all of :mod:`reuse_compiler.rules`.
+    """The input of an FC or CONV node, or an operand of a recurrent one, that keeps all of :mod:`reuse_compiler.rules`.
 
     Parameters
     ----------
     node, op : str
-        Name and operator (Conv, Gemm or MatMul) of the node.
-    kind : {"fc", "conv"}
+        Name and operator (Conv, ConvTranspose, Gemm or MatMul) of the node.
+        A recurrent node has several sites, called ``<node>.x``, ``<node>.h`` and ``<node>.r``.
+    kind : {"fc", "conv", "recurrent"}
     input : str
-        Name of the tensor that is compared between frames.
+        Name of the tensor that is compared between frames; in a recurrent layer between steps, and it says so: ``X[t]`` of
+        its input, ``Y[t-1]`` of its state.
     shape : tuple of int
         Its shape, batch included.
     output : str
@@ -39,12 +42,17 @@ class Site:
     geometry : ConvGeometry or None
         Of a CONV.
     rows, in_features, out_features : int
-        Of an FC; rows is the product of the leading axes. Of a CONV: the batch, which is 1, and its channels.
+        Of an FC; rows is the product of the leading axes. Of a CONV: the batch, and its channels. Of a recurrent layer:
+        the steps times the batch, and the linear outputs of a step.
+    layer, operand : str
+        Of a recurrent layer: the node, and x, h or r.
+    recurrent : Layer or None
+        What the node of a recurrent site computes.
     """
 
     node: str
     op: str
-    kind: Literal["fc", "conv"]
+    kind: Literal["fc", "conv", "recurrent"]
     input: str
     shape: tuple[int, ...]
     output: str
@@ -54,6 +62,24 @@ class Site:
     rows: int
     in_features: int
     out_features: int
+    layer: str = ""
+    operand: str = ""
+    recurrent: Layer | None = None
+
+    @property
+    def of(self) -> str:
+        """Name of the node that the site belongs to."""
+        return self.layer or self.node
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of what is compared at once: of the input, without the time axis in a recurrent layer."""
+        return self.shape[1:] if self.kind == "recurrent" else self.shape
+
+    @property
+    def channel_axis(self) -> int:
+        """The axis along which a quantizer's deadbands lie: 1 of a CONV, -1 of the others."""
+        return 1 if self.kind == "conv" else -1
 
     @property
     def macs(self) -> int:
@@ -63,22 +89,23 @@ class Site:
         return self.rows * self.in_features * self.out_features
 
     def fan_out(self) -> NDArray[np.int64]:
-        """Multiply-accumulates that each input element takes part in: int64, broadcastable against `shape`.
+        """Multiply-accumulates that each input element takes part in: int64, broadcastable against
+        `frame_shape`.
 
-        Its sum over the elements is `macs`.
+        Its sum over the elements of a frame is `macs`.
         """
         if self.geometry is not None:
             return self.geometry.fan_out()
-        return np.full((1,) * len(self.shape), self.out_features, np.int64)
+        return np.full((1,) * len(self.frame_shape), self.out_features, np.int64)
 
 
 def find_sites(model: Model) -> list[Site]:
     """The sites of the top graph of `model`, in topological order."""
-    return [_site(node) for node in model.ir.graph if is_site(node)]
+    return [site for node in model.ir.graph if is_site(node) for site in _sites(node)]
 
 
 def is_site(node: ir.Node) -> bool:
-    """Whether `node` is a Conv, Gemm or MatMul that keeps every rule."""
+    """Whether `node` is of an operator that has sites, and keeps every rule."""
     return node.domain == "" and node.op_type in RULES and broken(node) is None
 
 
@@ -106,8 +133,41 @@ def bias_add(node: ir.Node) -> ir.Node | None:
     return add if is_row and len(shape) <= rank else None
 
 
-def _site(node: ir.Node) -> Site:
-    return _conv(node) if node.op_type == "Conv" else _fc(node)
+def _sites(node: ir.Node) -> list[Site]:
+    if node.op_type in OPERATORS:
+        return _recurrent(node)
+    return [_conv(node) if node.op_type in ("Conv", "ConvTranspose") else _fc(node)]
+
+
+def _recurrent(node: ir.Node) -> list[Site]:
+    """The sites of a recurrent layer: its input by time step, its hidden state one step before, and a reset state."""
+    layer = read_layer(node)
+    inputs = {
+        "x": f"{_name(node.inputs[0])}[t]",
+        "h": f"{_name(node.outputs[0])}[t-1]",
+        "r": f"{_name(node.outputs[0])}[t-1] reset",
+    }
+    bias = node.inputs[3] if len(node.inputs) > 3 else None
+    return [
+        Site(
+            node=f"{node.name}.{operand}",
+            op=node.op_type,
+            kind="recurrent",
+            input=inputs[operand],
+            shape=(layer.steps, layer.batch, layer.width(operand)),
+            output=f"{node.name}.{operand} linear",
+            weight=_name(node.inputs[1 if operand == "x" else 2]),
+            bias=None if bias is None else _name(bias),
+            geometry=None,
+            rows=layer.steps * layer.batch,
+            in_features=layer.width(operand),
+            out_features=layer.outputs(operand),
+            layer=str(node.name),
+            operand=operand,
+            recurrent=layer,
+        )
+        for operand in layer.operands
+    ]
 
 
 def _conv(node: ir.Node) -> Site:

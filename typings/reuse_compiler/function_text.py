@@ -1,0 +1,1 @@
+../../reuse_compiler/function_text.py
