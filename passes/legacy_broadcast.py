@@ -67,5 +67,5 @@ def _align(node: ir.Node, new: NewInitializers) -> None:
     name = new.free_name(f"{node.name}_aligned")
     aligned = ir.Value(name=name, type=second.type, shape=ir.Shape([*second.shape, *[1] * behind]))
     axes = ir.AttrInt64s("axes", list(range(own, own + behind)))
-    node.graph.insert_before(node, ir.Node("", "Unsqueeze", [second], [axes], outputs=[aligned], name=name))
+    node.graph.insert_before(node, ir.Node("", "Unsqueeze", [second], [axes], outputs=[aligned]))
     node.replace_input_with(1, aligned)

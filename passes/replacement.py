@@ -17,8 +17,8 @@ Shape = tuple[int, ...]
 class Replacement:
     """Builds what computes the outputs of one node of the top graph by other nodes, and puts it in that node's place.
 
-    Every tensor has a fixed shape. New tensors are called ``<node>_<what>``, new nodes after their output, except those
-    that are given a name. Nothing changes before :meth:`finish`.
+    Every tensor has a fixed shape. New tensors are called ``<node>_<what>``; new nodes have no name, except those
+    that are given one. Nothing changes before :meth:`finish`.
     """
 
     def __init__(self, node: ir.Node, new: NewInitializers) -> None:
@@ -43,7 +43,7 @@ class Replacement:
             ir.Value(name=self._new.free_name(f"{self._node.name}_{what}"), type=type_, shape=ir.Shape(shape))
             for shape in shapes
         ]
-        self._chain.append(ir.Node("", op, inputs, attributes, outputs=outputs, name=name or outputs[0].name))
+        self._chain.append(ir.Node("", op, inputs, attributes, outputs=outputs, name=name))
         return outputs
 
     def reshape(self, x: ir.Value, shape: Shape, what: str) -> ir.Value:

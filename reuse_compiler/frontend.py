@@ -19,6 +19,7 @@ from reuse_compiler.passes.bind_shapes import BindShapes
 from reuse_compiler.passes.convert_version import ConvertVersion
 from reuse_compiler.passes.explicit_pads import ExplicitPads
 from reuse_compiler.passes.fc_normal_form import FcNormalForm
+from reuse_compiler.passes.float32_arithmetic import Float32Arithmetic
 from reuse_compiler.passes.fold_affine import FoldAffine
 from reuse_compiler.passes.fold_constants import FoldConstants
 from reuse_compiler.passes.infer_shapes import InferShapes
@@ -116,6 +117,7 @@ def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
     PlainSum()(model)
     for _ in range(_ROUNDS):
         InferShapes()(model)
+        Float32Arithmetic()(model)
         if ExplicitPads()(model).modified:
             InferShapes()(model)
         folded = FoldConstants()(model).modified

@@ -169,14 +169,16 @@ def test_local_functions_are_inlined(tmp_path: Path, evaluate: Evaluate) -> None
 
 
 @pytest.mark.parametrize("element", ["float16", "double"])
-def test_other_precisions_load_without_sites(tmp_path: Path, element: str) -> None:
+def test_other_precisions_compute_in_float32(tmp_path: Path, element: str, evaluate: Evaluate) -> None:
     dtype = {"float16": np.float16, "double": np.float64}[element]
     text = f'<ir_version: 8, opset_import: ["" : 18]> g ({element}[1,5] x) => ({element}[1,4] y) {{ y = MatMul(x, w) }}'
     proto = parser.parse_model(text)
     proto.graph.initializer.append(numpy_helper.from_array(random(5, 4).astype(dtype), "w"))
     model = load(stored(proto, tmp_path))
-    assert model.inputs[0].dtype == dtype
-    assert not find_sites(model)
+    assert model.inputs[0].dtype == model.outputs[0].dtype == dtype
+    assert [site.node for site in find_sites(model)] == ["y"]
+    feeds = {"x": random(1, 5, seed=1).astype(dtype)}
+    np.testing.assert_allclose(evaluate(model.proto(), feeds)["y"], evaluate(proto, feeds)["y"], rtol=1e-2)
 
 
 def test_loading_what_was_loaded_changes_nothing(tmp_path: Path) -> None:
