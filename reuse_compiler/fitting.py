@@ -135,7 +135,7 @@ def _check_options(
 
 
 def _check_sites(model: Model, profile: Profile) -> None:
-    found = [(site.node, site.input, site.shape) for site in find_sites(model)]
+    found = [(site.node, site.input, site.frame_shape) for site in find_sites(model)]
     seen = [(site.node, site.input, profile.tensors[site.input].shape) for site in profile.sites]
     differing = [entry for entry in (*found, *seen) if entry not in found or entry not in seen]
     if differing:

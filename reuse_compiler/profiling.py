@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +18,7 @@ from reuse_compiler.frontend import Model
 from reuse_compiler.macs import model_macs
 from reuse_compiler.model_profile import Profile, SiteProfile, StreamRef
 from reuse_compiler.onnx_session import one_line, open_session
-from reuse_compiler.passes.recurrent_call import replace_by_function
-from reuse_compiler.passes.rewrite_weights import Weights
+from reuse_compiler.passes.show_steps import ShowSteps
 from reuse_compiler.plan import ModelRef
 from reuse_compiler.runtime_errors import RUNTIME_ERRORS
 from reuse_compiler.sites import Site, find_sites
@@ -148,40 +147,18 @@ class _Folding:
     def _fold(self, arrays: Mapping[str, NDArray[Any]], start: bool, number: int) -> None:
         for name, fold in self.folds.items():
             try:
-                for values, begins in _comparisons(self._tensors[name].sites[0], arrays[name], start):
-                    fold.add(values, start=begins)
+                layer = self._tensors[name].sites[0].recurrent
+                if layer is None:
+                    fold.add(arrays[name], start=start)
+                elif layer.reverse:
+                    fold.add_steps(arrays[name][::-1], start=True)
+                else:
+                    fold.add_steps(arrays[name], start=start)
             except ValueError as error:
                 raise StreamError(
                     f"{self._stream}: frame {number}: {name}, the input of {self._tensors[name].sites[0].node}, has"
                     f" {error}: sites need finite inputs"
                 ) from error
-
-
-def _comparisons(site: Site, values: NDArray[Any], start: bool) -> Iterator[tuple[NDArray[Any], bool]]:
-    """What is compared in turn, and whether it is compared with zeros: the frame, or in a recurrent layer its steps."""
-    if site.recurrent is None:
-        yield values, start
-        return
-    steps = values[::-1] if site.recurrent.reverse else values
-    for number, step in enumerate(steps):
-        yield step, number == 0 and (start or site.recurrent.reverse)
-
-
-def _showing_steps(model: Model, sites: Sequence[Site]) -> onnx.ModelProto:
-    """The model, its recurrent layers as functions that show what their steps read."""
-    layers = {site.of: site for site in sites if site.recurrent}
-    if not layers:
-        return model.proto()
-    network = model.ir.clone()
-    nodes = {node.name: node for node in network.graph}
-    named = {site.input: site.node for site in reversed(sites)}  # of sites that read one tensor, the first
-    for name, site in layers.items():
-        assert site.recurrent is not None
-        made = replace_by_function(network, nodes[name], site.recurrent, "dense", {}, [], Weights(network.graph))
-        for other in sites:
-            if other.of == name and named[other.input] == other.node:
-                made[f"seen_{other.operand}"].name = other.input
-    return ir.to_proto(network)
 
 
 class _Network:
@@ -192,7 +169,11 @@ class _Network:
         self._inputs = {spec.name for spec in model.inputs}
         self._passed = [name for name in dict.fromkeys(names) if name in self._inputs]
         self._fetched = [name for name in dict.fromkeys(names) if name not in self._inputs]
-        proto = _showing_steps(model, sites)
+        network = model.ir
+        if any(site.recurrent for site in sites):
+            network = network.clone()
+            ShowSteps(tuple(sites))(network)
+        proto = ir.to_proto(network)
         outputs = {output.name for output in proto.graph.output}
         proto.graph.output.extend(
             onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)

@@ -105,16 +105,25 @@ class TensorFold:
 
         `start`: it begins a sequence, so it is compared with 0.0. Raises ValueError where a value is not finite.
         """
-        values = np.ascontiguousarray(frame, np.float32).reshape(-1)
+        self._add(np.ascontiguousarray(frame, np.float32).reshape(-1), 1, start)
+
+    def add_steps(self, steps: NDArray[np.float32], *, start: bool) -> None:
+        """Fold in many frames that follow each other: float32 [frames, ...], of a tensor with one class of fan-out."""
+        assert self._rows is None
+        self._add(np.ascontiguousarray(steps, np.float32).reshape(-1), len(steps), start)
+
+    def _add(self, values: Values, frames: int, start: bool) -> None:
         if start:
             self._previous, self._position = self._zeros, 0
-        for begin in range(0, self._size, BLOCK):
-            block = slice(begin, min(begin + BLOCK, self._size))
+        rest = values.size - self._size
+        previous = self._previous if rest == 0 else np.concatenate([self._previous, values[:rest]])
+        for begin in range(0, values.size, BLOCK):
+            block = slice(begin, min(begin + BLOCK, values.size))
             self._reach(values[block])
-            self._fold(values, block)
-        self._previous = values
-        self._position += 1
-        self._frames += 1
+            self._fold(values, previous, block)
+        self._previous = values[rest:]
+        self._position += frames
+        self._frames += frames
 
     def _reach(self, values: Values) -> None:
         """Extend the range to `values`."""
@@ -130,9 +139,9 @@ class TensorFold:
         """The elements of `block` that count in the histogram."""
         return slice((self._position - block.start) % THIN, None, THIN) if self._size >= THIN_FROM else slice(None)
 
-    def _fold(self, values: Values, block: slice) -> None:
+    def _fold(self, values: Values, previous: Values, block: slice) -> None:
         scratch, size = self._scratch, block.stop - block.start
-        now, before = values[block], self._previous[block]
+        now, before = values[block], previous[block]
         cell, other = scratch.cell[:size], scratch.other[:size]
         self._locate(now, cell)
         self._locate(before, other)
