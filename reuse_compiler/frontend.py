@@ -23,6 +23,7 @@ from reuse_compiler.passes.float32_arithmetic import Float32Arithmetic
 from reuse_compiler.passes.fold_affine import FoldAffine
 from reuse_compiler.passes.fold_constants import FoldConstants
 from reuse_compiler.passes.infer_shapes import InferShapes
+from reuse_compiler.passes.inline_if import InlineIf
 from reuse_compiler.passes.legacy_broadcast import LegacyBroadcast
 from reuse_compiler.passes.name_nodes import NameNodes
 from reuse_compiler.passes.plain_sum import PlainSum
@@ -120,10 +121,9 @@ def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
         Float32Arithmetic()(model)
         if ExplicitPads()(model).modified:
             InferShapes()(model)
-        folded = FoldConstants()(model).modified
-        removed = RemoveIdentities()(model).modified
-        split = RecurrentNormalForm()(model).modified
-        if not folded and not removed and not split:
+        steps = (FoldConstants(), InlineIf(), RemoveIdentities(), RecurrentNormalForm())
+        modified = [step(model).modified for step in steps]
+        if not any(modified):
             break
     FcNormalForm()(model)
     FoldAffine()(model)
