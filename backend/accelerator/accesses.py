@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reuse_compiler.backend.accelerator.isa import (
     ConfigureConv,
     ConfigureQuantizer,
+    Copy,
     DeltaConv,
     DeltaFc,
     DenseConv,
@@ -20,6 +21,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Elementwise,
     Fill,
     Function,
+    Gather,
     Host,
     Instruction,
     Load,
@@ -299,6 +301,24 @@ def _reduce(i: Reduce, configuration: Configuration, hosts: Sequence[HostModel])
     y = _block(i.y, i.result.bytes, sizes[:2], (i.y_stride0, i.y_stride1))
     kept = [_read(Space.BUFFER, *y)] if i.accumulate else []
     return [_read(Space.BUFFER, *x), *kept, _write(Space.BUFFER, *y)]
+
+
+@accesses.register
+def _copy(i: Copy, configuration: Configuration, hosts: Sequence[HostModel]) -> list[Access]:
+    sizes = (i.size0, i.size1, i.size2, i.size3)
+    x = _block(i.x, i.element_bytes, sizes, (i.x_stride0, i.x_stride1, i.x_stride2, i.x_stride3))
+    y = _block(i.y, i.element_bytes, sizes, (i.y_stride0, i.y_stride1, i.y_stride2, i.y_stride3))
+    return [_read(_space(i.constant), *x), _write(Space.BUFFER, *y)]
+
+
+@accesses.register
+def _gather(i: Gather, configuration: Configuration, hosts: Sequence[HostModel]) -> list[Access]:
+    """All that any table of as many entries could touch: what a table holds is no field."""
+    sizes = (i.outer, i.rows if i.entries else 0, i.inner)
+    x = _block(i.x, i.element_bytes, sizes, (i.x_stride0, i.x_stride1, i.x_stride2))
+    y = _block(i.y, i.element_bytes, (i.outer, i.entries, i.inner), (i.y_stride0, i.y_stride1, i.y_stride2))
+    table = _runs(i.table, i.entries * _FLOAT if i.outer and i.inner else 0)
+    return [_read(Space.EDRAM, *table), _read(_space(i.constant), *x), _write(Space.BUFFER, *y)]
 
 
 @accesses.register

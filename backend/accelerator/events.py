@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from reuse_compiler.backend.accelerator.hardware import Hardware, Passes
 from reuse_compiler.backend.accelerator.isa import (
     ConfigureQuantizer,
+    Copy,
     DeltaConv,
     DeltaFc,
     DenseConv,
@@ -26,6 +27,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Event,
     Fill,
     Function,
+    Gather,
     Host,
     Instruction,
     Load,
@@ -91,8 +93,12 @@ def filled_bytes(fill: Fill) -> int:
     return fill.count * fill.copies * fill.repeat * _WORD if fill.count else fill.repeat * fill.element_bytes
 
 
-def special_operations(instruction: Function | Elementwise | Select | Pool | Reduce, passes: Passes) -> int:
+def special_operations(
+    instruction: Function | Elementwise | Select | Pool | Reduce | Copy | Gather, passes: Passes
+) -> int:
     """Elements times passes through the special function unit."""
+    if isinstance(instruction, Copy | Gather):
+        return _moved_elements(instruction) * -(-instruction.element_bytes // _WORD) * passes.simple.value
     if isinstance(instruction, Pool):
         window = instruction.kernel0 * instruction.kernel1 * instruction.kernel2
         return instruction.channels * instruction.out0 * instruction.out1 * instruction.out2 * window
@@ -101,6 +107,13 @@ def special_operations(instruction: Function | Elementwise | Select | Pool | Red
         return elements * passes.simple.value * (2 if instruction.reduction is Reduction.SUM_SQUARES else 1)
     through = (Pass.SIMPLE,) if isinstance(instruction, Select) else instruction.function.passes
     return elements * sum(_passes(kind, passes) for kind in through)
+
+
+def _moved_elements(move: Copy | Gather) -> int:
+    """Elements that a move looks at."""
+    if isinstance(move, Gather):
+        return move.outer * move.entries * move.inner
+    return move.size0 * move.size1 * move.size2 * move.size3
 
 
 def _passes(kind: Pass, passes: Passes) -> int:
@@ -311,6 +324,31 @@ def _pool(operation: Operation, pool: Pool, columns: Columns, frames: int, hardw
         Event.SPECIAL_OPERATIONS: operations,
         Event.BUFFER_READ: operations * _WORD,
         Event.BUFFER_WRITE: outputs * _WORD,
+    }
+
+
+@_counts(Copy)
+def _copy(operation: Operation, copy: Copy, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    """An element that is repeated is read once a repetition."""
+    size = _moved_elements(copy) * copy.element_bytes * frames
+    return {
+        Event.SPECIAL_OPERATIONS: special_operations(copy, hardware.special.passes) * frames,
+        Event.EDRAM_READ: size if copy.constant else 0,
+        Event.BUFFER_READ: 0 if copy.constant else size,
+        Event.BUFFER_WRITE: size,
+    }
+
+
+@_counts(Gather)
+def _gather(operation: Operation, gather: Gather, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    """The table is read once for each outer index; an entry that leaves y as it is counts as if it moved (assumed)."""
+    size = _moved_elements(gather) * gather.element_bytes * frames
+    table = gather.outer * gather.entries * _WORD * frames
+    return {
+        Event.SPECIAL_OPERATIONS: special_operations(gather, hardware.special.passes) * frames,
+        Event.EDRAM_READ: table + (size if gather.constant else 0),
+        Event.BUFFER_READ: 0 if gather.constant else size,
+        Event.BUFFER_WRITE: size,
     }
 
 

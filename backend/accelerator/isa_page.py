@@ -81,7 +81,7 @@ program binds to their names; after it, the outputs are taken from there. The co
 | memory | holds | addressed by |
 |---|---|---|
 | DRAM | constants, inputs, outputs, and what has no room elsewhere | `load`, `store`, `fill`, `host` |
-| eDRAM | weights, biases, deadbands | `load`, `fill`, `elementwise`, and the compute instructions |
+| eDRAM | weights, biases, deadbands, tables | `load`, `fill`, `elementwise`, `select`, `copy`, `gather`, and the compute instructions |
 | I/O buffer | activations, indices, linear outputs | everything but `host` |
 
 All numbers are little endian: float32 for activations, weights and linear outputs; indices take one byte up to 256

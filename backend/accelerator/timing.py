@@ -23,6 +23,7 @@ from reuse_compiler.backend.accelerator.events import filled_bytes, mac_cycles, 
 from reuse_compiler.backend.accelerator.hardware import Hardware
 from reuse_compiler.backend.accelerator.isa import (
     EXECUTION_UNITS,
+    Copy,
     DeltaConv,
     DeltaFc,
     DenseConv,
@@ -31,6 +32,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Elementwise,
     Fill,
     Function,
+    Gather,
     Host,
     Load,
     Pool,
@@ -114,7 +116,7 @@ def _static(operation: Operation, hardware: Hardware) -> int:
         case DenseConv():
             assert operation.classes is not None
             return int(operation.classes.sizes @ mac_cycles(operation, lanes))
-        case Function() | Elementwise() | Select() | Pool() | Reduce():
+        case Function() | Elementwise() | Select() | Pool() | Reduce() | Copy() | Gather():
             return -(-special_operations(instruction, hardware.special.passes) // hardware.special.lanes.value)
         case Host():
             compute = -(-instruction.macs // lanes) + -(-instruction.operations // hardware.special.lanes.value)

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reuse_compiler.backend.accelerator.interpreter import compute, elementwise, matmul, moves, reduce, special
+from reuse_compiler.backend.accelerator.interpreter import (
+    compute,
+    elementwise,
+    matmul,
+    movement,
+    moves,
+    reduce,
+    special,
+)
 from reuse_compiler.backend.accelerator.interpreter.machine import Machine, prepare
 from reuse_compiler.backend.accelerator.isa import Space
 from reuse_compiler.backend.accelerator.operations import operations
@@ -17,7 +25,15 @@ from reuse_compiler.errors import ProgramError
 
 __all__ = ["Interpreter"]
 
-_EXECUTORS = (compute, elementwise, matmul, moves, reduce, special)  # importing them registers what they execute
+_EXECUTORS = (
+    compute,
+    elementwise,
+    matmul,
+    movement,
+    moves,
+    reduce,
+    special,
+)  # importing them registers what they execute
 
 Array = NDArray[Any]
 

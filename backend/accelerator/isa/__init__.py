@@ -18,6 +18,7 @@ from reuse_compiler.backend.accelerator.isa.elements import Element
 from reuse_compiler.backend.accelerator.isa.functions import Binary, Computed, Pass, Special
 from reuse_compiler.backend.accelerator.isa.host import Host
 from reuse_compiler.backend.accelerator.isa.matmul import DenseMatmul
+from reuse_compiler.backend.accelerator.isa.movement import Copy, Gather
 from reuse_compiler.backend.accelerator.isa.reduce import Reduce, Reduction
 from reuse_compiler.backend.accelerator.isa.special import Elementwise, Function, Pool, Pooling, Select
 from reuse_compiler.backend.accelerator.isa.word import (
@@ -46,6 +47,7 @@ __all__ = [
     "Computed",
     "ConfigureConv",
     "ConfigureQuantizer",
+    "Copy",
     "DeltaConv",
     "DeltaFc",
     "DenseConv",
@@ -57,6 +59,7 @@ __all__ = [
     "Field",
     "Fill",
     "Function",
+    "Gather",
     "Halt",
     "Host",
     "Instruction",

@@ -250,6 +250,7 @@ def fields_of(kind: type[Instruction], space: Space, flag: int) -> dict[str, Any
             "run_bytes",
             "repeat",
             "element_bytes",
+            "entries",
         ),
         *("macs", "operations", "read_bytes", "write_bytes", "count", "copies", "count0", "count1"),
         *(f"{name}{axis}" for name in ("size", "kernel", "out", "matrices") for axis in range(4)),
