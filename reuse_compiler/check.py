@@ -17,10 +17,11 @@ from reuse_compiler.rules import RULES, broken
 from reuse_compiler.runtime_judge import refusal
 from reuse_compiler.sites import Site, bias_add, find_sites
 
-__all__ = ["BIAS", "KERNEL", "SITE", "NodeVerdict", "Verdict", "check"]
+__all__ = ["BIAS", "BODIES", "KERNEL", "SITE", "NodeVerdict", "Verdict", "check"]
 
 SITE = "constant weights, varying input"
 BIAS = "the bias of a site belongs to it"
+BODIES = "bodies of If, Loop and Scan stay dense"
 KERNEL = "onnxruntime has a kernel for the operator"
 
 Verdict = Literal["reuse", "dense", "host", "rejected"]
@@ -37,7 +38,7 @@ class NodeVerdict:
     verdict : {"reuse", "dense", "host", "rejected"}
         A reuse site on the accelerator; computed there in full; computed by onnxruntime; computed by nobody.
     rule : str
-        The rule that decided. Of a Conv, Gemm or MatMul that is dense it is the one that keeps it from reuse; of a host
+        The rule that decided. Of an operator that may have sites but is dense here it is the one that keeps it from reuse; of a host
         node the one of the accelerator.
     measured : str
         The value that was measured against the rule; empty where there is none.
@@ -56,7 +57,9 @@ def check(model: Model) -> list[NodeVerdict]:
     A body of If, Loop or Scan goes with its node. Raises ModelError if onnxruntime does not take the model and no single
     node is the cause.
     """
-    sites = {site.node: site for site in find_sites(model)}
+    sites: dict[str, list[Site]] = {}
+    for site in find_sites(model):
+        sites.setdefault(site.of, []).append(site)
     biases = {add.name: node.name for node in model.ir.graph if node.name in sites and (add := bias_add(node))}
     refused = _refused(model)
     verdicts = []
@@ -67,18 +70,20 @@ def check(model: Model) -> list[NodeVerdict]:
         elif name in biases:
             decided = "reuse", BIAS, f"site {biases[name]}"
         else:
-            decided = _decide(node, sites.get(name))
+            decided = _decide(node, sites.get(name, []))
         verdicts.append(NodeVerdict(name, f"{node.domain}.{node.op_type}" if node.domain else node.op_type, *decided))
     return verdicts
 
 
-def _decide(node: ir.Node, site: Site | None) -> tuple[Verdict, str, str]:
+def _decide(node: ir.Node, sites: Sequence[Site]) -> tuple[Verdict, str, str]:
+    if _bodies(node):
+        return "host", BODIES, f"{_inner_nodes(node)} nodes inside"
     supports, rule, measured = supported.verdict(node)
     if not supports:
         return "host", rule, measured
-    if site is not None:
-        shape = "x".join(str(size) for size in site.shape)
-        return "reuse", SITE, f"{shape} input, {site.macs:,} MACs"
+    if sites:
+        shape = "x".join(str(size) for size in sites[0].shape)
+        return "reuse", SITE, f"{shape} input, {sum(site.macs for site in sites):,} MACs"
     reason = broken(node) if node.domain == "" and node.op_type in RULES else None
     return ("dense", reason.rule, reason.measured) if reason is not None else ("dense", rule, measured)
 
@@ -104,6 +109,16 @@ def _refused(model: Model) -> dict[str, str]:
 def _bodies(node: ir.Node) -> Sequence[ir.Attr]:
     kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
     return [attribute for attribute in node.attributes.values() if attribute.type in kinds]
+
+
+def _inner_nodes(node: ir.Node) -> int:
+    """Nodes in the bodies of `node`, and in theirs."""
+    graphs = [graph for attribute in _bodies(node) for graph in _graphs(attribute)]
+    return sum(1 for graph in graphs for _ in graph.all_nodes())
+
+
+def _graphs(attribute: ir.Attr) -> Sequence[ir.Graph]:
+    return [attribute.as_graph()] if attribute.type is ir.AttributeType.GRAPH else attribute.as_graphs()
 
 
 def _single(model: Model, node: ir.Node) -> onnx.ModelProto:

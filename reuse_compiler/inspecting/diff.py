@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from reuse_compiler.inspecting.nodes import activation_text, op_name, quantizer_text, state_bytes
 from reuse_compiler.operators import is_reuse, read_activation, read_conv
+from reuse_compiler.slots import Slot, slots
 
 __all__ = ["DiffLine", "diff"]
 
@@ -76,11 +77,14 @@ def _new_before(graph: ir.Graph, known: set[str]) -> dict[str | None, list[ir.No
 
 def _node_text(node: ir.Node) -> str:
     """``name: Op(inputs) attributes -> outputs``; constants by shape, state by size."""
-    if is_reuse(node):
-        inputs = [node.inputs[0], node.inputs[3], node.inputs[4]]
-        activation = activation_text(read_activation(node))
-        words = [quantizer_text(node), f"then {activation}" if activation else "", *_geometry(node)]
-        words.append(f"state={sum(state_bytes(node)):,} bytes")
+    found = slots(node)
+    if found:
+        inputs = [node.inputs[0], *(value for slot in found for value in (slot.weight, slot.bias))]
+        words = [_quantizer(slot) for slot in found]
+        if is_reuse(node):
+            activation = activation_text(read_activation(node))
+            words += [f"then {activation}" if activation else "", *_geometry(node)]
+        words.append(f"state={sum(state_bytes(found)):,} bytes")
         outputs = [node.outputs[0]]
     else:
         inputs, outputs = list(node.inputs), list(node.outputs)
@@ -90,6 +94,12 @@ def _node_text(node: ir.Node) -> str:
     call = f"{node.name}: {op_name(node)}({', '.join(map(_value_text, inputs))})"
     result = "-> " + ", ".join(str(value.name) for value in outputs)
     return " ".join(part for part in (call, *words, result) if part)
+
+
+def _quantizer(slot: Slot) -> str:
+    """The quantizer of a site, after the name of its operand in a recurrent layer."""
+    text = quantizer_text(slot.quantizer)
+    return text if slot.steps is None else f"{slot.site.rpartition('.')[2]}: {text}"
 
 
 def _geometry(node: ir.Node) -> Iterator[str]:

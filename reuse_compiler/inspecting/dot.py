@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from reuse_compiler.inspecting.nodes import activation_text, op_name, quantizer_text, state_bytes
 from reuse_compiler.operators import is_reuse, read_activation
+from reuse_compiler.slots import slots
 
 __all__ = ["to_dot"]
 
@@ -44,19 +45,27 @@ def to_dot(model: ir.Model) -> str:
 
 def _state(graph: ir.Graph) -> set[ir.Value]:
     """The inputs and outputs of the graph that hold the state of reuse nodes."""
-    values = (value for node in graph if is_reuse(node) for value in (*node.inputs[1:3], *node.outputs[1:3]))
+    found = (slot for node in graph for slot in slots(node))
+    values = (
+        value
+        for slot in found
+        for value in (slot.past_index, slot.past_linear, slot.present_index, slot.present_linear, slot.steps)
+    )
     return {value for value in values if value is not None}
 
 
 def _node_lines(node: ir.Node, number: str, sources: dict[ir.Value, str]) -> Iterable[str]:
-    if not is_reuse(node):
+    found = slots(node)
+    if not found:
         yield f"  {number} [label={_label([str(node.name), op_name(node)])}]"
         operands = list(node.inputs)
     else:
-        activation = activation_text(read_activation(node))
+        activation = activation_text(read_activation(node)) if is_reuse(node) else ""
         op = f"{op_name(node)}, {activation}" if activation else op_name(node)
-        yield f"  {number} [{_REUSE} label={_label([str(node.name), op, quantizer_text(node)])}]"
-        yield f"  {number} -> {number} [style=dashed label={_label([f'state, {sum(state_bytes(node)):,} bytes'])}]"
+        quantizers = dict.fromkeys(quantizer_text(slot.quantizer) for slot in found)
+        yield f"  {number} [{_REUSE} label={_label([str(node.name), op, *quantizers])}]"
+        if sum(state_bytes(found)):
+            yield f"  {number} -> {number} [style=dashed label={_label([f'state, {sum(state_bytes(found)):,} bytes'])}]"
         operands = [node.inputs[0]]
     for value in (*operands, *_read_inside(node)):
         if value is not None and value in sources:

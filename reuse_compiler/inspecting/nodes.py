@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
-from reuse_compiler.operators import Activation, is_reuse, read_activation, read_quantizer
+from reuse_compiler.operators import Activation, is_reuse, read_activation
+from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.slots import Slot, slots
 
 __all__ = ["NodeRow", "activation_text", "node_rows", "op_name", "quantizer_text", "state_bytes"]
 
@@ -52,19 +54,32 @@ class NodeRow:
 
 def node_rows(model: ir.Model, ops: Mapping[str, str] | None = None) -> list[NodeRow]:
     """The nodes of `model` in the order of the graph; `ops` has the original operator of a reuse node by name."""
-    return [_row(node, ops or {}) for node in model.graph]
+    return [row for node in model.graph for row in _rows(node, ops or {})]
 
 
-def _row(node: ir.Node, ops: Mapping[str, str]) -> NodeRow:
-    name, after = str(node.name), op_name(node)
-    shape = _shape(node.inputs[0]) if node.inputs else None
-    if not is_reuse(node):
-        return NodeRow(name, after, after, shape, None, None, None, None, 0, 0)
-    quantizer, activation = read_quantizer(node), activation_text(read_activation(node))
-    before = " + ".join(part for part in (ops.get(name, _BEFORE[node.op_type]), activation) if part)
-    index, linear = state_bytes(node)
+def _rows(node: ir.Node, ops: Mapping[str, str]) -> Iterator[NodeRow]:
+    """A row of the node, or one of each of its sites."""
+    after = op_name(node)
+    found = slots(node)
+    if not found:
+        shape = _shape(node.inputs[0]) if node.inputs else None
+        yield NodeRow(str(node.name), after, after, shape, None, None, None, None, 0, 0)
+    for slot in found:
+        yield _row(slot, ops, after)
+
+
+def _row(slot: Slot, ops: Mapping[str, str], after: str) -> NodeRow:
+    node, quantizer = slot.node, slot.quantizer
+    if is_reuse(node):
+        activation = activation_text(read_activation(node))
+        before = " + ".join(part for part in (ops.get(slot.site, _BEFORE[node.op_type]), activation) if part)
+        shape = _shape(node.inputs[0])
+    else:
+        before = ops.get(slot.site, "")
+        shape = _shape(slot.steps)
+    index, linear = state_bytes([slot])
     return NodeRow(
-        name,
+        slot.site,
         before,
         after,
         shape,
@@ -91,17 +106,17 @@ def activation_text(activation: Activation) -> str:
     return f"LeakyRelu({activation.slope:g})"
 
 
-def quantizer_text(node: ir.Node) -> str:
-    """The quantizer of a reuse node in a few words; the largest deadband where channels have their own."""
-    quantizer = read_quantizer(node)
+def quantizer_text(quantizer: LinearQuantizer) -> str:
+    """A quantizer in a few words; the largest deadband where channels have their own."""
     widest = float(np.max(quantizer.deadband))
     deadband = f" deadband={widest:.4g}" if widest else ""
     return f"clusters={quantizer.clusters} step={quantizer.step:.4g} zero={quantizer.zero}{deadband}"
 
 
-def state_bytes(node: ir.Node) -> tuple[int, int]:
-    """Bytes of the past indices and of the past linear output of a reuse node; 0 where the shape is not known."""
-    return _bytes(node.inputs[1]), _bytes(node.inputs[2])
+def state_bytes(kept: Sequence[Slot]) -> tuple[int, int]:
+    """Bytes of the indices and of the linear outputs that sites keep between frames; 0 where a shape is not known."""
+    lasting = [slot for slot in kept if not slot.reverse]
+    return sum(_bytes(slot.past_index) for slot in lasting), sum(_bytes(slot.past_linear) for slot in lasting)
 
 
 def _bytes(value: ir.Value | None) -> int:
