@@ -14,7 +14,7 @@ import onnx_ir as ir
 from reuse_compiler.fitting import fit
 from reuse_compiler.frontend import Model, load
 from reuse_compiler.passes.rewrite import rewrite
-from reuse_compiler.plan import ModelRef, Plan
+from reuse_compiler.plan import ModelRef, Plan, QuantizerSpec
 from reuse_compiler.profiling import profile
 from reuse_compiler.quantizers import MAX_CLUSTERS
 from reuse_compiler.sites import Site, find_sites
@@ -58,12 +58,22 @@ def compile_case(model: onnx.ModelProto, inputs: Mapping[str, Any], folder: Path
     loaded = load(path, shapes=_open_shapes(proto, given))
     sites = find_sites(loaded)
     frames = [given, _perturbed(given), given] if sites else [given]
-    reference = ModelRef(path=str(path), sha256=loaded.sha256)
-    plan = Plan(model=reference, sites=[])
-    if sites:
-        stream = open_stream(frames, loaded.inputs)
-        plan = fit(loaded, profile(loaded, stream, threads=1), clusters=MAX_CLUSTERS)
+    plan = _planned(loaded, frames) if sites else Plan(model=ModelRef(path=str(path), sha256=loaded.sha256), sites=[])
     return Case(loaded, plan, sites, rewrite(loaded, plan), frames)
+
+
+def _planned(model: Model, frames: list[dict[str, Any]]) -> Plan:
+    """Every site reuses: fitted to `frames`, or where they do not vary (a first state of zeros) over what they are."""
+    seen = profile(model, open_stream(frames, model.inputs), threads=1)
+    ranges = {site.node: seen.tensor_of(site.node) for site in seen.sites}
+    still = [node for node, tensor in ranges.items() if tensor.minimum == tensor.maximum]
+    plan = fit(model, seen, clusters=MAX_CLUSTERS, exclude=still)
+    for number, site in enumerate(plan.sites):
+        if site.node in still:
+            step = float(np.float32(abs(ranges[site.node].maximum) or 1.0)) / (MAX_CLUSTERS // 2)
+            spec = QuantizerSpec(step=step, zero=MAX_CLUSTERS // 2, clusters=MAX_CLUSTERS)
+            plan.sites[number] = site.model_copy(update={"mode": "reuse", "quantizer": spec})
+    return plan
 
 
 def _open_shapes(model: onnx.ModelProto, inputs: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.hardware import load_hardware
 from reuse_compiler.backend.accelerator.lowering import lower
-from reuse_compiler.operators import reuse_nodes
+from reuse_compiler.operators import DOMAIN
 from reuse_compiler.replay import Replay
 from reuse_compiler.session import Session
 from reuse_compiler.simulation import Simulator
@@ -30,11 +30,14 @@ class Execution:
     ----------
     outputs : list of dict
         Of every frame, by name.
+    layers : int
+        Layers that the accelerator executed.
     hosted : tuple of str
-        Operators of the nodes that the accelerator left to the host, one entry a node.
+        Operators of the nodes that it left to the host, one entry a node.
     """
 
     outputs: list[dict[str, Any]]
+    layers: int = 0
     hosted: tuple[str, ...] = ()
 
 
@@ -50,8 +53,8 @@ class _Holder(Protocol):
 
 def portable(case: Case) -> Execution:
     """The reuse model in stock onnxruntime."""
-    rewritten = {node.name for node in reuse_nodes(case.reuse_model)}
-    missing = [site.node for site in case.sites if site.node not in rewritten]
+    rewritten = {node.name for node in case.reuse_model.graph if node.domain == DOMAIN}
+    missing = [site.node for site in case.sites if site.of not in rewritten]
     assert not missing, f"sites {missing} are not rewritten"
     session = Session(case.reuse_model, threads=1)
     return Execution(_run(case, lambda frame: session.run(frame.inputs), session))
@@ -61,11 +64,12 @@ def on_accelerator(case: Case) -> Execution:
     """The reuse model on the accelerator's interpreter."""
     program = lower(case.reuse_model, load_hardware("isca18").tiling, case.model.sha256)
     backends = {layer.name: layer.backend for layer in program.layers}
-    elsewhere = [site.node for site in case.sites if backends.get(site.node) != "reuse"]
+    elsewhere = [site.node for site in case.sites if backends.get(site.node, backends.get(site.of)) != "reuse"]
     assert not elsewhere, f"sites {elsewhere} do not run on the accelerator"
     simulator = Simulator(program, case.model, {}, threads=1)
     outputs = _run(case, lambda frame: simulator.run(frame).outputs, simulator.interpreter)
-    return Execution(outputs, tuple(layer.op for layer in program.layers if layer.backend == "host"))
+    hosted = tuple(layer.op for layer in program.layers if layer.backend == "host")
+    return Execution(outputs, len(program.layers) - len(hosted), hosted)
 
 
 def _run(case: Case, run: Callable[[Frame], Mapping[str, Any]], holder: _Holder) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conformance.backends import AcceleratorBackend, Judge
+from tests.conformance.backends import AcceleratorBackend
+from tests.conformance.judge import Judge
 
 globals().update(Judge(AcceleratorBackend, __name__).test_cases)

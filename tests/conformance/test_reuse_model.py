@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conformance.backends import Judge, ReuseBackend
+from tests.conformance.backends import ReuseBackend
+from tests.conformance.judge import Judge
 
 globals().update(Judge(ReuseBackend, __name__).test_cases)
