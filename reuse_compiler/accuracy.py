@@ -30,8 +30,12 @@ class OutputError:
     max_abs: float = 0.0
 
     def add(self, reference: NDArray[Any], value: NDArray[Any]) -> None:
-        """Take one frame's output of the fp32 model and of the run."""
+        """Take one frame's output of the fp32 model and of the run. Where their shapes differ the error is infinite."""
         exact = np.asarray(reference, np.float64)
+        if exact.shape != np.shape(value):
+            self.elements += max(exact.size, 1)
+            self.squared_error = self.max_abs = math.inf
+            return
         with np.errstate(all="ignore"):
             error = _difference(np.asarray(value, np.float64), exact)
             self.elements += exact.size
@@ -74,10 +78,10 @@ class Deviation:
 
     outputs: dict[str, OutputError] = field(default_factory=dict)
 
-    def add(self, reference: Mapping[str, NDArray[Any]], values: Mapping[str, NDArray[Any]]) -> None:
-        """Take one frame."""
+    def add(self, reference: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        """Take one frame. Outputs that are no array of floats (labels, strings, sequences) are left out."""
         for name, exact in reference.items():
-            if exact.dtype.kind == "f":
+            if isinstance(exact, np.ndarray) and exact.dtype.kind == "f":
                 self.outputs.setdefault(name, OutputError()).add(exact, values[name])
 
     @property

@@ -68,6 +68,18 @@ def test_what_is_not_finite_is_no_small_error() -> None:
     assert error_of(scalar, np.zeros(1)).relrmse == math.inf
 
 
+def test_an_output_of_another_shape_is_no_small_error() -> None:
+    error = error_of(np.ones((2, 3)), np.ones((2, 2)))
+    assert (error.relrmse, error.rmse, error.max_abs) == (math.inf, math.inf, math.inf)
+    assert error_of(np.ones((1, 0)), np.ones((1, 2))).relrmse == math.inf
+
+
+def test_outputs_that_are_no_arrays_of_floats_are_left_out() -> None:
+    deviation = Deviation()
+    deviation.add({"words": np.array(["a"], object), "sequence": [np.ones(2)], "labels": np.ones(2, np.int64)}, {})
+    assert not deviation.outputs
+
+
 def test_infinities_that_agree_are_no_error() -> None:
     exact = np.array([[np.inf, 1.0], [-np.inf, 3.0]])
     error = error_of(exact, exact)
