@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format docs bench clean
+.PHONY: demo test lint format docs conformance bench clean
 
 demo: $(STAMP)
 	$(BIN)/reusec demo
@@ -24,6 +24,9 @@ format: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m reuse_compiler.backend.accelerator.isa_page > docs/isa.md
 	$(BIN)/python -m reuse_compiler.supported_ops > SUPPORTED_OPS.md
+
+conformance: $(STAMP)
+	$(BIN)/python -m tests.conformance
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
