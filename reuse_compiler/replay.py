@@ -200,9 +200,10 @@ class Replay:
         return {**arrays, **dict(zip(self._fetched, values, strict=True))}
 
     def _scale(self, name: str, values: NDArray[Any]) -> float:
+        """Of a tensor that was zero altogether since the sequence began (behind a Relu, say) that of the largest other."""
         largest = float(np.abs(values).max(initial=0))
         self._peaks[name] = max(self._peaks.get(name, 0.0), largest)
-        return largest + _MEMORY * self._peaks[name]
+        return largest + _MEMORY * (self._peaks[name] or max(self._peaks.values()))
 
     def _held(self, site: Site, index: Index) -> Index:
         """What the first step of the next frame is compared with."""

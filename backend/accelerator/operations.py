@@ -7,7 +7,7 @@ here: the geometry of a tile, and the classes of fan-out of its inputs.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 from typing import Any
 
@@ -112,19 +112,33 @@ def operations(section: Iterable[Instruction]) -> list[Operation]:
 
 def _geometry(tile: DenseConv | DeltaConv, conv: ConfigureConv) -> ConvGeometry:
     """The tile as a convolution of its own: its padding behind is what its output extents need."""
-    kernel = (conv.kernel0, conv.kernel1, conv.kernel2)
-    strides = (conv.stride0, conv.stride1, conv.stride2)
-    dilations = (conv.dilation0, conv.dilation1, conv.dilation2)
-    extents = (tile.in0, tile.in1, tile.in2)
     outputs = (tile.out0, tile.out1, tile.out2)
-    begin = (tile.pad0, tile.pad1, tile.pad2)
+    nothing = (0, 0, 0)
+    bare = ConvGeometry(
+        in_channels=tile.in_channels,
+        out_channels=tile.out_channels,
+        group=tile.group,
+        in_shape=(tile.in0, tile.in1, tile.in2),
+        kernel=(conv.kernel0, conv.kernel1, conv.kernel2),
+        strides=(conv.stride0, conv.stride1, conv.stride2),
+        dilations=(conv.dilation0, conv.dilation1, conv.dilation2),
+        pads_begin=(tile.pad0, tile.pad1, tile.pad2),
+        pads_end=nothing,
+        transposed=bool(conv.transposed),
+        output_padding=nothing if conv.transposed else (),
+    )
+    if conv.transposed:
+        more = [wanted - size for wanted, size in zip(outputs, bare.out_shape, strict=True)]
+        return replace(
+            bare,
+            pads_end=tuple(max(-count, 0) for count in more),
+            output_padding=tuple(max(count, 0) for count in more),
+        )
     end = tuple(
-        max((outputs[a] - 1) * strides[a] + (kernel[a] - 1) * dilations[a] + 1 - begin[a] - extents[a], 0)
+        max((outputs[a] - 1) * bare.strides[a] + bare.reach(a) - bare.pads_begin[a] - bare.in_shape[a], 0)
         for a in range(3)
     )
-    geometry = ConvGeometry(
-        tile.in_channels, tile.out_channels, tile.group, extents, kernel, strides, dilations, begin, end
-    )
+    geometry = replace(bare, pads_end=end)
     if geometry.out_shape != outputs:
         raise ProgramError(
             f"{tile.MNEMONIC}: field out is {list(outputs)}: the input extents give {list(geometry.out_shape)}"

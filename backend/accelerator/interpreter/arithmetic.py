@@ -27,11 +27,12 @@ class Convolution:
     geometry : ConvGeometry
         Three spatial axes.
     padded : array
-        float32 [in_channels, 3 padded axes] of zeros, which tiles of one geometry may share.
+        float32 [in_channels, 3 padded axes] of zeros, which tiles of one geometry may share; without padding where the
+        convolution is transposed.
     weights : array
-        float32 in ONNX layout with three axes, a view that is read at every call.
+        float32 [out_channels, in_channels / group, kernel of three axes], a view that is read at every call.
     session : onnxruntime.InferenceSession, optional
-        What computes a convolution that is not depthwise.
+        What computes it; a convolution that is depthwise and not transposed needs none.
     """
 
     def __init__(
@@ -41,14 +42,16 @@ class Convolution:
         weights: NDArray[np.float32],
         session: onnxruntime.InferenceSession | None,
     ) -> None:
-        where: list[slice] = [
-            slice(begin, begin + size) for begin, size in zip(geometry.pads_begin, geometry.in_shape, strict=True)
-        ]
+        begins = (0, 0, 0) if geometry.transposed else geometry.pads_begin
+        where: list[slice] = [slice(begin, begin + size) for begin, size in zip(begins, geometry.in_shape, strict=True)]
         self.inside: NDArray[np.float32] = padded[(slice(None), *where)]
         out = (geometry.out_channels, *geometry.out_shape)
-        self._compute = (
-            _depthwise(geometry, padded, weights, out) if session is None else _dense(session, padded, weights, out)
-        )
+        if session is None:
+            self._compute = _depthwise(geometry, padded, weights, out)
+        elif geometry.transposed:
+            self._compute = _transposed(session, geometry, padded, weights, out)
+        else:
+            self._compute = _dense(session, padded, weights, out)
 
     def __call__(self) -> NDArray[np.float32]:
         """The outputs [out_channels, 3 axes], valid until the next call."""
@@ -73,6 +76,41 @@ def _dense(
     def compute() -> NDArray[np.float32]:
         result: NDArray[np.float32] = session.run(None, feed)[0]
         return result.reshape(out)
+
+    return compute
+
+
+def _transposed(
+    session: onnxruntime.InferenceSession,
+    geometry: ConvGeometry,
+    x: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    out: tuple[int, ...],
+) -> Compute:
+    """All that the inputs reach is computed, and then cut to the tile; what they do not reach stays zero."""
+    rank, group = len(session.get_inputs()[0].shape) - 2, geometry.group
+    batch = x.reshape(1, *x.shape[: 1 + rank])
+    grouped = weights.reshape(group, -1, *weights.shape[1:]).swapaxes(1, 2)
+    shape = (geometry.in_channels, geometry.outputs_per_group, *geometry.kernel[:rank])
+    reached = tuple(
+        (size - 1) * stride + geometry.reach(axis)
+        for axis, (size, stride) in enumerate(zip(geometry.in_shape, geometry.strides, strict=True))
+    )
+    inside = tuple(
+        slice(begin, begin + size) for begin, size in zip(geometry.pads_begin, geometry.out_shape, strict=True)
+    )
+    extents = [max(min(part.stop, size) - part.start, 0) for part, size in zip(inside, reached, strict=True)]
+    result = np.zeros(out, np.float32)
+    front = result[(slice(None), *(slice(extent) for extent in extents))]
+
+    def compute() -> NDArray[np.float32]:
+        by_input = np.ascontiguousarray(grouped).reshape(shape)
+        everything: NDArray[np.float32] = session.run(None, {"x": batch, "w": by_input})[0]
+        cut = everything.reshape(out[0], *reached)[(slice(None), *inside)]
+        if front.shape == out:
+            return cut
+        front[...] = cut
+        return result
 
     return compute
 
@@ -138,7 +176,7 @@ def _windows(geometry: ConvGeometry, padded: NDArray[np.float32]) -> Views:
 
 class Convolutions:
     """Makes convolutions. Those with the same kernel, stride, dilation and group share one onnxruntime session, those
-    of one geometry the padded input."""
+    of one geometry the input amid its padding."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
@@ -148,22 +186,31 @@ class Convolutions:
     def get(self, geometry: ConvGeometry, weights: NDArray[np.float32]) -> Convolution:
         """The convolution of a tile, with `weights` in ONNX layout and three axes, where they are kept."""
         if geometry not in self._padded:
-            extents = [
-                begin + size + end
-                for begin, size, end in zip(geometry.pads_begin, geometry.in_shape, geometry.pads_end, strict=True)
-            ]
+            extents = geometry.in_shape if geometry.transposed else _padded_extents(geometry)
             self._padded[geometry] = np.zeros((geometry.in_channels, *extents), np.float32)
         padded = self._padded[geometry]
-        depthwise = geometry.group == geometry.in_channels == geometry.out_channels
-        session = None if depthwise else self._session(geometry, 3 if padded.shape[3] > 1 else 2)
+        depthwise = geometry.group == geometry.in_channels == geometry.out_channels and not geometry.transposed
+        session = (
+            None if depthwise else self._session(geometry, 3 if max(padded.shape[3], geometry.reach(2)) > 1 else 2)
+        )
         return Convolution(geometry, padded, weights, session)
 
     def _session(self, geometry: ConvGeometry, rank: int) -> onnxruntime.InferenceSession:
         threads = self._threads if geometry.macs >= _MACS_FOR_THREADS else 1
-        key = (rank, geometry.kernel, geometry.strides, geometry.dilations, geometry.group, threads)
+        key = (
+            *(rank, geometry.transposed, geometry.kernel, geometry.strides, geometry.dilations),
+            *(geometry.group, threads),
+        )
         if key not in self._sessions:
             self._sessions[key] = _session(_conv_model(geometry, rank), threads)
         return self._sessions[key]
+
+
+def _padded_extents(geometry: ConvGeometry) -> tuple[int, ...]:
+    return tuple(
+        begin + size + end
+        for begin, size, end in zip(geometry.pads_begin, geometry.in_shape, geometry.pads_end, strict=True)
+    )
 
 
 def host_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
@@ -180,9 +227,9 @@ def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
 
 
 def _conv_model(geometry: ConvGeometry, rank: int) -> bytes:
-    """A Conv of any extents and weights."""
+    """A Conv or ConvTranspose of any extents and weights."""
     node = helper.make_node(
-        "Conv",
+        "ConvTranspose" if geometry.transposed else "Conv",
         ["x", "w"],
         ["y"],
         kernel_shape=geometry.kernel[:rank],

@@ -110,8 +110,9 @@ class DeltaFc(Instruction):
 )
 @dataclass(frozen=True, kw_only=True)
 class DenseConv(Instruction):
-    """z = B + conv(x, W) for a tile of a convolution. The tile is position-free: it has its own input extents, padding
-    and output extents. Kernel, strides and dilations are configured. The innermost axis is contiguous."""
+    """z = B + conv(x, W) for a tile of a convolution, transposed or not. The tile is position-free: it has its own input
+    extents, padding and output extents. Kernel, strides and dilations are configured. The innermost axis is
+    contiguous."""
 
     x: int = byte_address(32, "I/O buffer byte address of the input tile [in_channels, in0, in1, in2]")
     x_stride_c: int = uint(28, "elements between input channels")
@@ -132,9 +133,9 @@ class DenseConv(Instruction):
     out0: int = uint(20, "output extent, outermost axis")
     out1: int = uint(20, "output extent, middle axis")
     out2: int = uint(20, "output extent, innermost axis")
-    pad0: int = uint(16, "zeros before the input, outermost axis")
-    pad1: int = uint(16, "zeros before the input, middle axis")
-    pad2: int = uint(16, "zeros before the input, innermost axis")
+    pad0: int = uint(16, "zeros before the input, or outputs cut off, outermost axis")
+    pad1: int = uint(16, "zeros before the input, or outputs cut off, middle axis")
+    pad2: int = uint(16, "zeros before the input, or outputs cut off, innermost axis")
 
 
 @instruction(
@@ -153,7 +154,7 @@ class DenseConv(Instruction):
 @dataclass(frozen=True, kw_only=True)
 class DeltaConv(Instruction):
     """z += conv(c(present) - c(past), W) over the inputs of the tile whose index changed; each changed input corrects
-    every output of the tile whose window covers it. `listed` as in delta.fc. Of the input tile the first
+    every output of the tile that a tap joins it with. `listed` as in delta.fc. Of the input tile the first
     commit0 x commit1 x commit2 elements of every channel are read by no later tile: they are counted, and their
     present indices written."""
 
@@ -189,7 +190,7 @@ class DeltaConv(Instruction):
     commit0: int = uint(20, "extent to commit, outermost axis; 0: nothing")
     commit1: int = uint(20, "extent to commit, middle axis")
     commit2: int = uint(20, "extent to commit, innermost axis")
-    pad0: int = uint(12, "zeros before the input, outermost axis")
-    pad1: int = uint(12, "zeros before the input, middle axis")
-    pad2: int = uint(12, "zeros before the input, innermost axis")
+    pad0: int = uint(12, "zeros before the input, or outputs cut off, outermost axis")
+    pad1: int = uint(12, "zeros before the input, or outputs cut off, middle axis")
+    pad2: int = uint(12, "zeros before the input, or outputs cut off, innermost axis")
     listed: int = uint(1, "1: read a change list that `quantize` left")

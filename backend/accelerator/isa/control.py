@@ -53,7 +53,8 @@ class Loop(Instruction):
 @dataclass(frozen=True, kw_only=True)
 class ConfigureConv(Instruction):
     """Set the compute engine to a convolution; holds for the compute instructions that follow in program order. Unused
-    spatial axes come last and have kernel, stride and dilation 1."""
+    spatial axes come last and have kernel, stride and dilation 1. Tap k of a kernel joins output o and input o * stride +
+    k * dilation - pad, with `transposed` input i and output i * stride + k * dilation - pad."""
 
     kernel0: int = uint(16, "kernel size, outermost axis")
     kernel1: int = uint(16, "kernel size, middle axis")
@@ -64,6 +65,7 @@ class ConfigureConv(Instruction):
     dilation0: int = uint(16, "dilation, outermost axis")
     dilation1: int = uint(16, "dilation, middle axis")
     dilation2: int = uint(16, "dilation, innermost axis")
+    transposed: int = uint(1, "1: a transposed convolution")
 
 
 @instruction(0x04, "configure.quantizer", Unit.CONTROL, Event.TABLE_WRITE)

@@ -84,7 +84,7 @@ def begin_sequence(context: Context, graph: LayerGraph) -> list[Instruction]:
         space, address = state_place(state.linear)
         region = Region(state.linear, address, address + state.linear.bytes)
         if isinstance(spec, ConvSpec):
-            counts = {"count": spec.bias.size, "repeat": math.prod(spec.geometry.out_shape), "copies": 1}
+            counts = {"count": spec.bias.size, "repeat": math.prod(spec.geometry.out_shape), "copies": spec.batch}
         else:
             counts = {"count": spec.bias.size, "repeat": 1, "copies": spec.rows}
         biases = Fill(layer=number, space=space, address=address, source=source, element_bytes=4, **counts)

@@ -81,14 +81,18 @@ class SiteSpec(Spec):
 
 @dataclass(frozen=True)
 class ConvSpec(SiteSpec):
-    """A convolution; the geometry has three spatial axes, unused ones last. W is in ONNX layout with these axes."""
+    """A convolution, transposed or not, of `batch` images; the geometry has three spatial axes, unused ones last.
+
+    W is [out_channels, in_channels / group, kernel of these axes], of a transposed convolution as well.
+    """
 
     geometry: ConvGeometry
+    batch: int = 1
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one frame."""
-        return self.geometry.macs
+        return self.batch * self.geometry.macs
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 
 from reuse_compiler.geometry import ConvGeometry
 
-__all__ = ["AxisTile", "ConvTile", "conv_tiles", "runs", "split_axis", "split_channels", "split_range"]
+__all__ = [
+    "AxisTile",
+    "ConvTile",
+    "conv_tiles",
+    "most_inputs",
+    "runs",
+    "split_axis",
+    "split_channels",
+    "split_range",
+]
 
 Box = tuple[tuple[int, int], ...]  # (start, size) per axis
 
@@ -27,7 +36,7 @@ class AxisTile:
     out_size: int
     in_start: int
     in_size: int
-    pad: int  # zeros in front of the input interval
+    pad: int  # zeros in front of the input interval; where transposed: what is cut off before the output interval
     commit: int  # the first elements of the input interval, which no later tile reads
 
 
@@ -89,19 +98,57 @@ def runs(sizes: Sequence[int], fits: Callable[[int, int, bool], bool]) -> list[B
 
 def split_axis(geometry: ConvGeometry, axis: int, step: int, out_size: int | None = None) -> list[AxisTile]:
     """Intervals of at most `step` outputs along `axis`; `out_size` overrides the number of outputs (ceil pooling)."""
-    size, stride = geometry.in_shape[axis], geometry.strides[axis]
-    reach = (geometry.kernel[axis] - 1) * geometry.dilations[axis] + 1
-    pad = geometry.pads_begin[axis]
+    size = geometry.in_shape[axis]
     parts = split_range(out_size or geometry.out_shape[axis], step)
-    starts = [min(max(start * stride - pad, 0), size) for start, _ in parts] + [size]
+    starts = [_first_input(geometry, axis, start) for start, _ in parts] + [size]
     starts[0] = 0
     tiles = []
     for (start, count), here, following in zip(parts, starts[:-1], starts[1:], strict=True):
-        read = (count - 1) * stride + reach
-        end = max(min(start * stride + read - pad, size), following)
-        zeros = min(max(pad - start * stride, 0), read)
-        tiles.append(AxisTile(start, count, here, end - here, zeros, following - here))
+        end = max(_behind_last_input(geometry, axis, start + count), following)
+        pad = _pad(geometry, axis, start, count, here)
+        tiles.append(AxisTile(start, count, here, end - here, pad, following - here))
     return tiles
+
+
+def _first_input(geometry: ConvGeometry, axis: int, output: int) -> int:
+    """The first input of a tile that begins with `output`: none of those before it meets an output from there on.
+
+    A tile of a transposed convolution has an input in any case, and one that reaches its first output from before: what
+    is cut off there is never negative.
+    """
+    stride, pad, size = geometry.strides[axis], geometry.pads_begin[axis], geometry.in_shape[axis]
+    if geometry.transposed:
+        first = -((geometry.reach(axis) - 1 - output - pad) // stride)
+        return max(min(first, (output + pad) // stride, size - 1), 0)
+    return min(max(output * stride - pad, 0), size)
+
+
+def _behind_last_input(geometry: ConvGeometry, axis: int, output: int) -> int:
+    """One behind the last input that outputs before `output` meet."""
+    stride, pad = geometry.strides[axis], geometry.pads_begin[axis]
+    if geometry.transposed:
+        behind = (output - 1 + pad) // stride + 1
+    else:
+        behind = (output - 1) * stride + geometry.reach(axis) - pad
+    return min(behind, geometry.in_shape[axis])
+
+
+def _pad(geometry: ConvGeometry, axis: int, output: int, count: int, first_input: int) -> int:
+    stride, pad = geometry.strides[axis], geometry.pads_begin[axis]
+    if geometry.transposed:
+        return output + pad - first_input * stride
+    return min(max(pad - output * stride, 0), (count - 1) * stride + geometry.reach(axis))
+
+
+def most_inputs(geometry: ConvGeometry, axis: int, outputs: int) -> int:
+    """A bound of the inputs of a tile of so many `outputs` along `axis`, those at the ends that no output meets
+    included."""
+    stride, reach = geometry.strides[axis], geometry.reach(axis)
+    if not geometry.transposed:
+        return min((outputs - 1) * stride + reach - 1 + stride, geometry.in_shape[axis])
+    cut = max(geometry.pads_begin[axis], geometry.pads_end[axis])
+    unmet = cut // stride + 1 if cut >= reach else 0
+    return min((outputs + reach - 2) // stride + 2 + unmet, geometry.in_shape[axis])
 
 
 def split_channels(geometry: ConvGeometry, step: int) -> list[tuple[int, int, int, int, int, bool]]:
@@ -168,12 +215,14 @@ def _channel_steps(geometry: ConvGeometry, lanes: int, max_channels: int) -> lis
 
 
 def _largest_box(shape: tuple[int, ...], fits: Callable[[tuple[int, int, int]], bool]) -> tuple[int, int, int] | None:
-    """The largest output box that fits, cut along the outermost axis first; the innermost axis is never cut."""
+    """The largest output box that fits, cut along the outermost axis first; None where not even a single output does."""
     first, second, third = shape
     if fits((1, second, third)):
         return (_largest(first, lambda n: fits((n, second, third))), second, third)
     if fits((1, 1, third)):
         return (1, _largest(second, lambda n: fits((1, n, third))), third)
+    if fits((1, 1, 1)):
+        return (1, 1, _largest(third, lambda n: fits((1, 1, n))))
     return None
 
 

@@ -76,9 +76,11 @@ class Context:
     _top: int = 0
     _limit: int = 0
 
-    def half(self, number: int, parts: int) -> None:
-        """Begin tile `number` of `parts`: its staged blocks go to one half, or to all where there is one tile."""
-        start, size = self.placement.staging_start, self.placement.staging_bytes
+    def half(self, number: int, parts: int, reserved: int = 0) -> None:
+        """Begin tile `number` of `parts`: its staged blocks go to one half, or to all where there is one tile, of what is
+        behind the `reserved` bytes, where blocks of earlier tiles stay."""
+        start = self.placement.staging_start + reserved
+        size = self.placement.staging_bytes - reserved
         if parts > 1:
             size //= 2
             start += size * (number % 2)
@@ -98,7 +100,7 @@ class Context:
         block = Block(self._top, dense_strides(extents), region)
         self._top += aligned(size)
         if read and size:
-            work.loads.append(self._transfer(Load(space=Space.BUFFER), storage, block, shape, box, itemsize))
+            work.loads += self._transfers(Load(space=Space.BUFFER), storage, block, shape, box, itemsize)
         return block
 
     def load(self, storage: Storage, block: Block, shape: Shape, box: Box, itemsize: int) -> Planned:
@@ -108,7 +110,7 @@ class Context:
     def write_back(self, work: Work, storage: Storage, block: Block, shape: Shape, box: Box, itemsize: int) -> None:
         """A store of `block` joins `work` where the storage lies in DRAM. `box` may be the front part of the block."""
         if storage.buffer_address is None:
-            work.stores.append(self._transfer(Store(), storage, block, shape, box, itemsize))
+            work.stores += self._transfers(Store(), storage, block, shape, box, itemsize)
 
     def committed(self, block: Block, storage: Storage, shape: Shape, front: Box, itemsize: int) -> Region:
         """The bytes of the front part of a block."""
@@ -160,11 +162,16 @@ class Context:
         return address, [Region(WEIGHTS, address, address + size)]
 
     def _load_input(self, work: Work, storage: Storage, shape: Shape, box: Box, itemsize: int) -> None:
-        """Load what is missing of a graph input that lives in the buffer, along its first spatial axis."""
+        """Load what is missing of a graph input that lives in the buffer: along the first spatial axis of one image, of
+        a batch image by image."""
         known, done = self.loaded.get(storage, (shape, 0))
         axis = 1 if len(known) == 4 else 0
-        same = known == shape and all(
-            other == axis or extent == size for other, ((_, extent), size) in enumerate(zip(box, shape, strict=True))
+        same = known == shape and (
+            len(known) > 4
+            or all(
+                other == axis or extent == size
+                for other, ((_, extent), size) in enumerate(zip(box, shape, strict=True))
+            )
         )
         shape = known
         end = sum(box[axis]) if same else shape[axis]
@@ -175,6 +182,23 @@ class Context:
         assert storage.buffer_address is not None
         target = resident_block(storage, storage.buffer_address, shape, part, itemsize)
         work.loads.append(self._transfer(Load(space=Space.BUFFER), storage, target, shape, part, itemsize))
+
+    def _transfers(
+        self, template: Load | Store, storage: Storage, block: Block, shape: Shape, box: Box, itemsize: int
+    ) -> list[Planned]:
+        """One transfer of `box`, or one for each coordinate of its shortest axes where two strides are too few."""
+        assert storage.dram_address is not None
+        dram = resident_block(storage, storage.dram_address, shape, box, itemsize, Space.DRAM)
+        if len(_merged(box, dram.strides, block.strides)[1]) <= 2:
+            return [self._transfer(template, storage, block, shape, box, itemsize)]
+        axis = min((axis for axis in range(len(box) - 1) if box[axis][1] > 1), key=lambda axis: box[axis][1])
+        start, extent = box[axis]
+        planned = []
+        for step in range(extent):
+            part = (*box[:axis], (start + step, 1), *box[axis + 1 :])
+            here = replace(block, address=block.address + step * block.strides[axis] * itemsize)
+            planned += self._transfers(template, storage, here, shape, part, itemsize)
+        return planned
 
     def _transfer(
         self, template: Load | Store, storage: Storage, block: Block, shape: Shape, box: Box, itemsize: int
@@ -229,7 +253,16 @@ def box_bytes(extents: Iterable[int], itemsize: int) -> int:
 
 
 def _runs(box: Box, far: Shape, near: Shape) -> tuple[int, tuple[int, int], tuple[int, int], tuple[int, int]]:
-    """Elements of a contiguous run, two counts, and the strides of the runs on both sides.
+    """Elements of a contiguous run, two counts, and the strides of the runs on both sides."""
+    run, merged = _merged(box, far, near)
+    assert len(merged) <= 2, "a box needs at most two strides"
+    merged = [(1, 0, 0)] * (2 - len(merged)) + merged
+    (count0, far0, near0), (count1, far1, near1) = merged
+    return run, (count0, count1), (far0, far1), (near0, near1)
+
+
+def _merged(box: Box, far: Shape, near: Shape) -> tuple[int, list[tuple[int, int, int]]]:
+    """Elements of a contiguous run, and count and strides of the axes that repeat it.
 
     Inner axes merge into a run as long as both sides are dense over them.
     """
@@ -243,10 +276,7 @@ def _runs(box: Box, far: Shape, near: Shape) -> tuple[int, tuple[int, int], tupl
             merged[-1] = (merged[-1][0] * extent, f, n)
         else:
             merged.append((extent, f, n))
-    assert len(merged) <= 2, "a box needs at most two strides"
-    merged = [(1, 0, 0)] * (2 - len(merged)) + merged
-    (count0, far0, near0), (count1, far1, near1) = merged
-    return run, (count0, count1), (far0, far1), (near0, near1)
+    return run, merged
 
 
 def pipeline(emitter: Sink, works: Sequence[Work]) -> None:

@@ -10,7 +10,6 @@ from reuse_compiler.backend.accelerator.shapes import shape_of
 from reuse_compiler.backend.accelerator.supported.rule import Rule
 from reuse_compiler.backend.accelerator.supported.tensors import (
     TENSOR,
-    batch_of_one,
     constant_weights,
     explicit_padding,
     spatial_axes,
@@ -39,8 +38,17 @@ def matrix_weight(node: ir.Node) -> str | None:
     return None if shape is not None and len(shape) == 2 else f"it has shape {list(shape or ())}"
 
 
+def padding_of_its_output(node: ir.Node) -> str | None:
+    """the size of the output is given by padding, not by output_shape"""
+    given = node.attributes.get_ints("output_shape", None)
+    return None if given is None else f"output_shape is {list(given)}"
+
+
+_CONV = (*TENSOR, variable_data, constant_weights, spatial_axes, explicit_padding)
+
 RULES: dict[str, tuple[Rule, ...]] = {
-    "Conv": (*TENSOR, variable_data, constant_weights, batch_of_one, spatial_axes, explicit_padding),
+    "Conv": _CONV,
+    "ConvTranspose": (*_CONV, padding_of_its_output),
     "Gemm": (*TENSOR, variable_data, constant_weights, untransposed_data, bias_of_one_row),
     "MatMul": (*TENSOR, variable_data, constant_weights, matrix_weight),
 }

@@ -60,7 +60,7 @@ def test_it_has_an_instruction_for(signature: str, body: str, constants: dict[st
         ("(float[1,2,8] x, float[3,2,1] w) => (float[1,3,8] y)", "y = Conv (x, w)", {}, "weight and bias are constants", "w is computed"),
         ("(float[3] b, float[1,2,8] x) => (float[1,3,8] y)", "y = Conv (x, w, b)", {"w": (3, 2, 1)}, "weight and bias are", "b is computed"),
         ("(float[1,2,8] x) => (float[1,3,8] y)", "y = Conv (c, w)", {"w": (3, 2, 1), "c": (1, 2, 8)}, "the first input is not", "c is a constant"),
-        ("(float[2,2,8] x) => (float[2,3,8] y)", "y = Conv (x, w)", {"w": (3, 2, 1)}, "the batch is 1", "the batch is 2"),
+        ("(float[1,2,8] x) => (float[1,3,8] y)", "y = ConvTranspose <output_shape=[8]> (x, w)", {"w": (2, 3, 1)}, "the size of the output is given", "output_shape is [8]"),
         ("(float[1,1,2,2,2,2] x) => (float[1,1,2,2,2,2] y)", "y = Conv (x, w)", {"w": (1, 1, 1, 1, 1, 1)}, "there are 1, 2 or 3", "there are 4"),
         ("(float[1,2,8] x) => (float[1,3,8] y)", 'y = Conv <auto_pad="SAME_UPPER"> (x, w)', {"w": (3, 2, 1)}, "padding is explicit", "auto_pad is SAME_UPPER"),
         ("(float[1,2,8] x) => (float[1,2,9] y)", "y = MaxPool <kernel_shape=[2], pads=[2,0]> (x)", {}, "padding at the start of an axis", "axis 0 has padding 2 and window 2"),
@@ -89,7 +89,7 @@ def test_it_leaves_to_the_host(
 
 
 def test_every_operator_that_is_listed_has_rules() -> None:
-    others = {"Conv", "Gemm", "MatMul", "Concat"}
+    others = {"Conv", "ConvTranspose", "Gemm", "MatMul", "Concat"}
     assert set(RULES) == {*ALIASES, *BINARY, *FUNCTIONS, *POOLS, *others}
     for rules in RULES.values():
         assert all(rule.__doc__ and "\n" not in rule.__doc__ for rule in rules)

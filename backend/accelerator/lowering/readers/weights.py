@@ -17,7 +17,7 @@ from reuse_compiler.backend.accelerator.lowering.specs import (
 from reuse_compiler.backend.accelerator.shapes import padded
 from reuse_compiler.errors import ModelError
 from reuse_compiler.geometry import ConvGeometry
-from reuse_compiler.operators import Activation, read_activation, read_conv, read_quantizer
+from reuse_compiler.operators import Activation, ConvAttributes, read_activation, read_conv, read_quantizer
 from reuse_compiler.quantizers import LinearQuantizer
 
 __all__ = ["READERS"]
@@ -25,50 +25,68 @@ __all__ = ["READERS"]
 Float = NDArray[np.float32]
 
 
-def _conv_geometry(
-    node: ir.Node, weight: tuple[int, ...], strides: tuple[int, ...], pads: tuple[int, ...], dilations: tuple[int, ...]
-) -> ConvGeometry:
-    shape = shape_at(node)
-    rank = len(shape) - 2
-    return ConvGeometry(
+def _conv_spec(
+    node: ir.Node,
+    weight: Float,
+    bias: Float | None,
+    attributes: ConvAttributes,
+    activation: Activation,
+    quantizer: LinearQuantizer | None,
+) -> ConvSpec:
+    shape, group, rank = shape_at(node), attributes.group, weight.ndim - 2
+    padding = attributes.output_padding
+    if padding is not None:
+        weight = _by_output_channel(weight, group)
+    kernel = padded(weight.shape[2:], 3)
+    geometry = ConvGeometry(
         in_channels=shape[1],
-        out_channels=weight[0],
-        group=shape[1] // weight[1],
+        out_channels=weight.shape[0],
+        group=group,
         in_shape=padded(shape[2:], 3),
-        kernel=padded(weight[2:], 3),
-        strides=padded(strides, 3),
-        dilations=padded(dilations, 3),
-        pads_begin=padded(pads[:rank], 3, 0),
-        pads_end=padded(pads[rank:], 3, 0),
+        kernel=kernel,
+        strides=padded(attributes.strides, 3),
+        dilations=padded(attributes.dilations, 3),
+        pads_begin=padded(attributes.pads[:rank], 3, 0),
+        pads_end=padded(attributes.pads[rank:], 3, 0),
+        transposed=padding is not None,
+        output_padding=() if padding is None else padded(padding, 3, 0),
     )
+    return ConvSpec(
+        geometry=geometry,
+        batch=shape[0],
+        weight=weight.reshape(*weight.shape[:2], *kernel),
+        bias=np.zeros(weight.shape[0], np.float32) if bias is None else bias,
+        activation=activation,
+        quantizer=quantizer,
+    )
+
+
+def _by_output_channel(weight: Float, group: int) -> Float:
+    """The weight of a ConvTranspose [in_channels, out_channels / group, ..] as [out_channels, in_channels / group, ..]."""
+    inputs, outputs, *kernel = weight.shape
+    grouped = weight.reshape(group, inputs // group, outputs, *kernel)
+    return np.ascontiguousarray(grouped.swapaxes(1, 2)).reshape(group * outputs, inputs // group, *kernel)
 
 
 def _reuse_conv(node: ir.Node) -> ConvSpec:
-    weight, bias, attributes = array_at(node, 3), array_at(node, 4), read_conv(node)
+    weight, bias = array_at(node, 3), array_at(node, 4)
     if weight is None or bias is None:
         raise ModelError(f"node {node.name}: W and B of a reuse operator must be constants")
-    geometry = _conv_geometry(node, weight.shape, attributes.strides, attributes.pads, attributes.dilations)
-    full = weight.reshape(*weight.shape[:2], *geometry.kernel)
-    return ConvSpec(
-        geometry=geometry, weight=full, bias=bias, activation=read_activation(node), quantizer=read_quantizer(node)
-    )
+    return _conv_spec(node, weight, bias, read_conv(node), read_activation(node), read_quantizer(node))
 
 
 def _conv(node: ir.Node) -> ConvSpec:
     weight = array_at(node, 1)
     assert weight is not None
     rank = weight.ndim - 2
-    geometry = _conv_geometry(
-        node,
-        weight.shape,
-        ints(node, "strides", [1] * rank),
-        ints(node, "pads", [0] * 2 * rank),
-        ints(node, "dilations", [1] * rank),
+    attributes = ConvAttributes(
+        strides=ints(node, "strides", [1] * rank),
+        pads=ints(node, "pads", [0] * 2 * rank),
+        dilations=ints(node, "dilations", [1] * rank),
+        group=node.attributes.get_int("group", 1),
+        output_padding=ints(node, "output_padding", [0] * rank) if node.op_type == "ConvTranspose" else None,
     )
-    bias = array_at(node, 2)
-    zeros = np.zeros(weight.shape[0], np.float32)
-    full = weight.reshape(*weight.shape[:2], *geometry.kernel)
-    return ConvSpec(geometry=geometry, weight=full, bias=zeros if bias is None else bias)
+    return _conv_spec(node, weight, array_at(node, 2), attributes, Activation(), None)
 
 
 def _fc(node: ir.Node, weight: Float, bias: Float, activation: Activation, quantizer: LinearQuantizer | None) -> FcSpec:
@@ -112,8 +130,10 @@ def _matmul(node: ir.Node) -> FcSpec:
 
 READERS: dict[str, Reader] = {
     "ReuseConv": _reuse_conv,
+    "ReuseConvTranspose": _reuse_conv,
     "ReuseGemm": _reuse_gemm,
     "Conv": _conv,
+    "ConvTranspose": _conv,
     "Gemm": _gemm,
     "MatMul": _matmul,
 }

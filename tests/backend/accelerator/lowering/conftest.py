@@ -108,8 +108,31 @@ class Builder:
         if min(extents) < 0:
             return
         operands = [x, self.weight(out, channels // group, *kernel), *([self.weight(out)] if self.count(0, 1) else [])]
-        shape = (1, out, *(extent // stride + 1 for extent, stride in zip(extents, strides, strict=True)))
+        shape = (
+            *(self.shapes[x][0], out),
+            *(extent // stride + 1 for extent, stride in zip(extents, strides, strict=True)),
+        )
         self.node("Conv", operands, shape, group=group, strides=strides, dilations=dilations, pads=begin + end)
+
+    def conv_transpose(self, x: str) -> None:
+        batch, channels, *sizes = self.shapes[x]
+        group = self.pick(*[group for group in (1, 1, 2, channels) if channels % group == 0])
+        out = group * self.count(1, 4)
+        kernel, strides, dilations = ([self.count(1, most) for _ in sizes] for most in (3, 3, 2))
+        behind = [self.count(0, stride - 1) for stride in strides]
+        extents = [
+            (n - 1) * s + (k - 1) * d + 1 + p
+            for n, s, k, d, p in zip(sizes, strides, kernel, dilations, behind, strict=True)
+        ]
+        begin = [self.count(0, min(extent - 1, 4)) for extent in extents]
+        end = [self.count(0, min(extent - 1 - pad, 4)) for extent, pad in zip(extents, begin, strict=True)]
+        shape = (batch, out, *(n - b - e for n, b, e in zip(extents, begin, end, strict=True)))
+        if math.prod(shape) > 4000:
+            return
+        weight = self.weight(channels, out // group, *kernel)
+        operands = [x, weight, *([self.weight(out)] if self.count(0, 1) else [])]
+        attributes = {"strides": strides, "dilations": dilations, "pads": begin + end, "output_padding": behind}
+        self.node("ConvTranspose", operands, shape, group=group, **attributes)
 
     def fc(self, x: str) -> None:
         *rows, inputs = self.shapes[x]
@@ -229,15 +252,20 @@ class Builder:
             self.reshape,
             self.host,
         ]
-        if 3 <= len(self.shapes[x]) <= 5 and self.shapes[x][0] == 1:
-            layers += [self.conv, self.conv, self.conv, self.pool]
+        if 3 <= len(self.shapes[x]) <= 5:
+            layers += [self.conv, self.conv, self.conv, self.conv_transpose, self.conv_transpose]
+            layers += [self.pool] * (self.shapes[x][0] == 1)
         self.pick(*layers)(x)
 
     def input_shape(self) -> tuple[int, ...]:
         rank = self.pick(0, 1, 2, 2, 3)
         if rank == 0:
             return (self.pick(1, 3, 5), self.count(1, 30))
-        return (1, self.count(1, 5), *(self.count(1, {1: 30, 2: 10, 3: 5}[rank]) for _ in range(rank)))
+        return (
+            self.pick(1, 1, 2, 3),
+            self.count(1, 5),
+            *(self.count(1, {1: 30, 2: 10, 3: 5}[rank]) for _ in range(rank)),
+        )
 
 
 def _graph(builder: Builder, inputs: dict[str, tuple[int, ...]]) -> onnx.ModelProto:

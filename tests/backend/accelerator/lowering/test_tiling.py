@@ -10,7 +10,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from reuse_compiler.backend.accelerator.lowering.tiling import ConvTile, conv_tiles, runs, split_channels, split_range
+from reuse_compiler.backend.accelerator.lowering.tiling import (
+    ConvTile,
+    conv_tiles,
+    most_inputs,
+    runs,
+    split_channels,
+    split_range,
+)
 from reuse_compiler.geometry import ConvGeometry
 
 
@@ -58,6 +65,7 @@ def geometries(draw: st.DrawFn) -> ConvGeometry:
     begin, end = (tuple(draw(st.integers(0, 5)) for _ in range(3)) for _ in range(2))
     extents = tuple(draw(st.integers(1, 8)) for _ in range(3))
     group = draw(st.integers(1, 3))
+    transposed = draw(st.booleans())
     geometry = ConvGeometry(
         group * draw(st.integers(1, 2)),
         group * draw(st.integers(1, 9)),
@@ -68,6 +76,8 @@ def geometries(draw: st.DrawFn) -> ConvGeometry:
         dilations,
         begin,
         end,
+        transposed,
+        tuple(draw(st.integers(0, 3)) for _ in range(3)) if transposed else (),
     )
     assume(min(geometry.out_shape) > 0)
     return geometry
@@ -75,15 +85,21 @@ def geometries(draw: st.DrawFn) -> ConvGeometry:
 
 def reads(geometry: ConvGeometry) -> list[NDArray[np.bool_]]:
     """Per axis, whether an output reads an input: [outputs, inputs]."""
-    tables = []
-    for axis in range(3):
-        table = np.zeros((geometry.out_shape[axis], geometry.in_shape[axis]), np.bool_)
-        for out, tap in itertools.product(range(len(table)), range(geometry.kernel[axis])):
-            at = out * geometry.strides[axis] - geometry.pads_begin[axis] + tap * geometry.dilations[axis]
-            if 0 <= at < geometry.in_shape[axis]:
-                table[out, at] = True
-        tables.append(table)
-    return tables
+    return [
+        joined(geometry, axis, geometry.out_shape[axis], geometry.in_shape[axis], geometry.pads_begin[axis])
+        for axis in range(3)
+    ]
+
+
+def joined(geometry: ConvGeometry, axis: int, outputs: int, inputs: int, pad: int) -> NDArray[np.bool_]:
+    """Whether a tap joins an output and an input: [outputs, inputs]."""
+    table = np.zeros((outputs, inputs), np.bool_)
+    moving, met = (table.T, table) if geometry.transposed else (table, table.T)
+    for number, tap in itertools.product(range(len(moving)), range(geometry.kernel[axis])):
+        at = number * geometry.strides[axis] - pad + tap * geometry.dilations[axis]
+        if 0 <= at < len(met):
+            moving[number, at] = True
+    return table
 
 
 @settings(max_examples=150)
@@ -103,7 +119,7 @@ def test_tiles_cover_outputs_once_and_commit_inputs_once_after_their_last_reader
     tiles = conv_tiles(geometry, lanes, most, fits, channels_outermost)
     smallest = min(lanes, geometry.outputs_per_group)
     if tiles is None:
-        assert smallest > most or smallest * geometry.out_shape[2] > room
+        assert smallest > most or smallest > room
         return
     written = np.zeros((geometry.out_channels, *geometry.out_shape), np.int64)
     committed = np.zeros((geometry.in_channels, *geometry.in_shape), np.int64)
@@ -132,15 +148,13 @@ def box(extents: tuple[tuple[int, int], ...]) -> tuple[slice, ...]:
 def assert_same_windows(geometry: ConvGeometry, tile: ConvTile, axis: int, outputs: NDArray[np.bool_]) -> None:
     """The tile alone, with its own padding, reads what the layer reads there."""
     part = tile.axes[axis]
-    alone = np.zeros((part.out_size, part.in_size), np.bool_)
-    for out, tap in itertools.product(range(part.out_size), range(geometry.kernel[axis])):
-        at = out * geometry.strides[axis] - part.pad + tap * geometry.dilations[axis]
-        if 0 <= at < part.in_size:
-            alone[out, at] = True
+    assert part.in_size <= most_inputs(geometry, axis, part.out_size)
+    alone = joined(geometry, axis, part.out_size, part.in_size, part.pad)
     np.testing.assert_array_equal(alone, outputs[:, part.in_start : part.in_start + part.in_size])
+    assert part.pad >= 0
     assert (
-        0
-        <= part.pad
+        geometry.transposed
+        or part.pad
         <= (part.out_size - 1) * geometry.strides[axis] + (geometry.kernel[axis] - 1) * geometry.dilations[axis] + 1
     )
 
