@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from reuse_compiler.accuracy import Deviation
@@ -20,9 +19,9 @@ from reuse_compiler.backend.accelerator.lowering import lower
 from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.directory import FILES, replacing_directory
 from reuse_compiler.errors import VerificationError
-from reuse_compiler.files import write_bytes
 from reuse_compiler.frontend import Model
 from reuse_compiler.model_profile import Profile
+from reuse_compiler.onnx_writer import write_model
 from reuse_compiler.passes.rewrite import rewrite
 from reuse_compiler.plan import Plan
 from reuse_compiler.replay import Replay, ReplayResult
@@ -67,7 +66,7 @@ def compile_model(
         program = lower(reuse_model, hardware.tiling, model.sha256)
         for code in (program.reuse, program.baseline):
             check_code(program, code, hardware)
-        write_bytes(folder / FILES[0], ir.to_proto(reuse_model).SerializeToString())
+        write_model(reuse_model, folder / FILES[0])
         program_file.save(program, folder / FILES[1])
         reference = plan.model.model_copy(update={"path": str(model.path.absolute())})
         plan.model_copy(update={"model": reference}).save(folder / FILES[2])

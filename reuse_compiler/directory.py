@@ -1,4 +1,7 @@
-"""The folder that `compile` writes: reuse model, program, plan, profile and report."""
+"""The folder that `compile` writes: reuse model, program, plan, profile and report.
+
+Weights of a reuse model above 2 GiB lie in a file of their own beside it.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,14 @@ from reuse_compiler.errors import ModelError, ReuseError
 from reuse_compiler.frontend import Model, load
 from reuse_compiler.model_profile import Profile
 from reuse_compiler.onnx_file import read_model
+from reuse_compiler.onnx_writer import data_name
 from reuse_compiler.plan import Plan
 from reuse_compiler.report import Report
 
 __all__ = ["FILES", "CompiledDirectory", "replacing_directory"]
 
 FILES = ("model.reuse.onnx", "program.safetensors", "plan.json", "profile.json", "report.json")
+_WRITTEN = (*FILES, data_name(FILES[0]))
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ def replacing_directory(path: Path) -> Iterator[Path]:
     """
     path = path.resolve()
     if path.is_dir():
-        foreign = sorted(item.name for item in path.iterdir() if item.name not in FILES)
+        foreign = sorted(item.name for item in path.iterdir() if item.name not in _WRITTEN)
         if foreign:
             raise ReuseError(f"{path}: holds {foreign[0]}, which compile did not write: choose another folder")
         if alone := _not_compiled(path):
@@ -130,7 +135,7 @@ def replacing_directory(path: Path) -> Iterator[Path]:
 
 def _not_compiled(path: Path) -> str | None:
     """A file of a folder that has the names of a compilation's files, but is none; None where the folder is empty."""
-    present = [name for name in FILES if (path / name).exists()]
+    present = [name for name in _WRITTEN if (path / name).exists()]
     return None if FILES[1] in present or not present else present[0]
 
 

@@ -74,7 +74,7 @@ class Model:
     outputs: tuple[TensorSpec, ...]
 
     def proto(self) -> onnx.ModelProto:
-        """The model as a new ONNX proto, weights inside."""
+        """The model as a new ONNX proto, weights inside; above 2 GiB of them it cannot be serialized."""
         return ir.to_proto(self.ir)
 
 

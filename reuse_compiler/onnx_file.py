@@ -20,6 +20,7 @@ __all__ = ["MIN_IR_VERSION", "MIN_OPSET", "read_model"]
 MIN_IR_VERSION = 3
 MIN_OPSET = 1
 _CHUNK_BYTES = 1 << 20
+_MAX_BYTES = (1 << 31) - 1
 
 
 def read_model(path: Path) -> tuple[ir.Model, str]:
@@ -49,6 +50,8 @@ def read_model(path: Path) -> tuple[ir.Model, str]:
 def _parse(path: Path, data: bytes) -> onnx.ModelProto:
     if not data:
         raise ModelError(f"{path}: the file is empty: give an ONNX model")
+    if len(data) > _MAX_BYTES:
+        raise ModelError(f"{path}: it has more than 2 GiB: save the weights as external data, beside it")
     proto = onnx.ModelProto()
     try:
         proto.ParseFromString(data)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from reuse_compiler.errors import ModelError, StreamError
@@ -169,18 +167,12 @@ class _Network:
         self._inputs = {spec.name for spec in model.inputs}
         self._passed = [name for name in dict.fromkeys(names) if name in self._inputs]
         self._fetched = [name for name in dict.fromkeys(names) if name not in self._inputs]
-        network = model.ir
+        network = model.ir.clone()
         if any(site.recurrent for site in sites):
-            network = network.clone()
             ShowSteps(tuple(sites))(network)
-        proto = ir.to_proto(network)
-        outputs = {output.name for output in proto.graph.output}
-        proto.graph.output.extend(
-            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-            for name in self._fetched
-            if name not in outputs
-        )
-        self._session = open_session(proto.SerializeToString(), threads, str(model.path))
+        tensors = {value.name: value for node in network.graph for value in node.outputs}
+        network.graph.outputs.extend(tensors[name] for name in self._fetched if not tensors[name].is_graph_output())
+        self._session = open_session(network, threads, str(model.path))
 
     def run(self, feed: Mapping[str, NDArray[Any]], where: str) -> dict[str, NDArray[Any]]:
         """The named tensors of a frame; an input among them is a copy, since whoever gave it may use its memory again."""

@@ -28,7 +28,7 @@ class Reference:
     """
 
     def __init__(self, model: Model, state: Mapping[str, str], threads: int | None = None) -> None:
-        self._session = open_session(model.proto().SerializeToString(), threads, str(model.path))
+        self._session = open_session(model.ir, threads, str(model.path))
         self._names = [spec.name for spec in model.outputs]
         self._feedback = Feedback(state, model.inputs, model.outputs)
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from reuse_compiler.errors import ModelError, VerificationError
@@ -121,7 +120,7 @@ class Replay:
         network = model.ir.clone()
         ReplaySites(tuple(self._sites))(network)
         self._name = str(model.path)
-        self._session = open_session(ir.to_proto(network).SerializeToString(), threads, self._name)
+        self._session = open_session(network, threads, self._name)
         self._fetched = [output.name for output in self._session.get_outputs()]
         self._outputs = [spec.name for spec in model.outputs]
         self._streamed, self._fed_back = expected_inputs(model.inputs, plan.state), dict(plan.state)

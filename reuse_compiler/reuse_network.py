@@ -21,6 +21,7 @@ from reuse_compiler.files import sha256
 from reuse_compiler.frontend import TensorSpec
 from reuse_compiler.onnx_file import read_model
 from reuse_compiler.onnx_session import one_line, open_session
+from reuse_compiler.onnx_writer import model_sha256
 from reuse_compiler.passes.rewrite_refresh import LinearFromIndex
 from reuse_compiler.runtime_errors import RUNTIME_ERRORS
 from reuse_compiler.slots import Slot, model_slots
@@ -183,14 +184,13 @@ class ReuseNetwork:
     def _refresh(self) -> ort.InferenceSession:
         copy = self._ir.clone()
         LinearFromIndex()(copy)
-        return open_session(ir.to_proto(copy).SerializeToString(), self._threads, self._name)
+        return open_session(copy, self._threads, self._name)
 
 
-def _open(model: str | Path | bytes | ir.Model) -> tuple[ir.Model, str, str, str | bytes]:
+def _open(model: str | Path | bytes | ir.Model) -> tuple[ir.Model, str, str, str | bytes | ir.Model]:
     """The model's IR, its hash, its name in messages, and what onnxruntime opens."""
     if isinstance(model, ir.Model):
-        data = ir.to_proto(model).SerializeToString()
-        return model, sha256(data), "model", data
+        return model, model_sha256(model), "model", model
     if isinstance(model, bytes):
         try:
             return ir.from_proto(onnx.load_model_from_string(model)), sha256(model), "model", model
