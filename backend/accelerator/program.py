@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reuse_compiler.backend.accelerator.isa import Halt, Instruction, Loop, Over
 from reuse_compiler.errors import ProgramError
 
-__all__ = ["Binding", "Code", "HostModel", "LayerInfo", "Program", "Sections", "SiteInfo", "Tiling"]
+__all__ = ["Binding", "Code", "HostModel", "LayerInfo", "Program", "Sections", "SiteInfo", "StepIndices", "Tiling"]
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,36 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class HostModel:
-    """A sub-model for the host, ONNX bytes, and where its operands lie in DRAM."""
+    """A sub-model for the host, ONNX bytes, and where its operands lie in DRAM. Those that have no place in a memory, by
+    name in `kept_*`, go from host to host."""
 
     name: str
     model: bytes
     inputs: tuple[Binding, ...]
     outputs: tuple[Binding, ...]
+    kept_inputs: tuple[str, ...] = ()
+    kept_outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StepIndices:
+    """Where a recurrent site holds indices in the course of a frame: after instruction `after` of the frame section those
+    of time step `step`, of `rows` rows of the batch from `row` on, lie at byte `address` of the I/O buffer."""
+
+    after: int
+    step: int
+    row: int
+    rows: int
+    address: int
 
 
 @dataclass(frozen=True)
 class SiteInfo:
-    """The kept state of one reuse site and where it lies: `*_memory` is "buffer" or "dram"."""
+    """The kept state of one reuse site and where it lies: `*_memory` is "buffer" or "dram".
+
+    `shape` is that of the indices it holds, of a recurrent site those of one time step. It has `time_steps` of them, and
+    `steps` says where to find those of each; other sites have none.
+    """
 
     node: str
     layer: int
@@ -67,9 +86,11 @@ class SiteInfo:
     linear_memory: str
     linear_address: int
     linear_bytes: int
-    shape: tuple[int, ...]  # of the input, and so of the indices
+    shape: tuple[int, ...]
     linear_shape: tuple[int, ...]
     index_dtype: str
+    time_steps: int = 0
+    steps: tuple[StepIndices, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +113,8 @@ class Code:
     outputs: tuple[Binding, ...]
     hosts: tuple[HostModel, ...]
     sites: tuple[SiteInfo, ...]
+    kept_inputs: tuple[str, ...] = ()  # tensors without a place in a memory: the host keeps them
+    kept_outputs: tuple[str, ...] = ()
 
     @cached_property
     def sections(self) -> Sections:

@@ -56,6 +56,8 @@ class _Host(_Strict):
     tensor: str
     inputs: tuple[Binding, ...]
     outputs: tuple[Binding, ...]
+    kept_inputs: tuple[str, ...] = ()
+    kept_outputs: tuple[str, ...] = ()
 
 
 class _Machine(_Strict):
@@ -65,6 +67,8 @@ class _Machine(_Strict):
     outputs: tuple[Binding, ...]
     hosts: tuple[_Host, ...]
     sites: tuple[SiteInfo, ...]
+    kept_inputs: tuple[str, ...] = ()
+    kept_outputs: tuple[str, ...] = ()
 
 
 class _Header(_Strict):
@@ -173,7 +177,14 @@ class _Reader:
         except ProgramError as error:
             raise ProgramError(f"{self.path}: {_code(name)}: {error}") from error
         hosts = tuple(
-            HostModel(host.name, self._tensor(host.tensor).tobytes(), host.inputs, host.outputs)
+            HostModel(
+                host.name,
+                self._tensor(host.tensor).tobytes(),
+                host.inputs,
+                host.outputs,
+                host.kept_inputs,
+                host.kept_outputs,
+            )
             for host in machine.hosts
         )
         code = Code(
@@ -184,6 +195,8 @@ class _Reader:
             outputs=machine.outputs,
             hosts=hosts,
             sites=machine.sites,
+            kept_inputs=machine.kept_inputs,
+            kept_outputs=machine.kept_outputs,
         )
         self._check_bindings(name, code)
         return code
@@ -245,6 +258,8 @@ def _machine(code: Code, names: dict[bytes, str]) -> _Machine:
             tensor=names.setdefault(host.model, f"host.{len(names)}"),
             inputs=host.inputs,
             outputs=host.outputs,
+            kept_inputs=host.kept_inputs,
+            kept_outputs=host.kept_outputs,
         )
         for host in code.hosts
     )
@@ -255,6 +270,8 @@ def _machine(code: Code, names: dict[bytes, str]) -> _Machine:
         outputs=code.outputs,
         hosts=hosts,
         sites=code.sites,
+        kept_inputs=code.kept_inputs,
+        kept_outputs=code.kept_outputs,
     )
 
 

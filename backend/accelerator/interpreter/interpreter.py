@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from reuse_compiler.backend.accelerator.interpreter import (
     reduce,
     special,
 )
-from reuse_compiler.backend.accelerator.interpreter.machine import Machine, prepare
+from reuse_compiler.backend.accelerator.interpreter.machine import Machine, Step, prepare
 from reuse_compiler.backend.accelerator.isa import Space
 from reuse_compiler.backend.accelerator.operations import operations
 from reuse_compiler.backend.accelerator.program import Code, Program, SiteInfo
@@ -60,7 +61,12 @@ class Interpreter:
         self.frame_operations = operations(sections.frame)
         self.counts = np.zeros(sum(operation.columns for operation in self.frame_operations), np.int64)
         self._start = prepare(self._machine, operations(sections.start), nothing)
-        self._frame = prepare(self._machine, self.frame_operations, self.counts)
+        self._steps = {
+            site.node: np.zeros((site.time_steps, *site.shape), site.index_dtype)
+            for site in self.code.sites
+            if site.time_steps
+        }
+        self._frame = prepare(self._machine, self.frame_operations, self.counts, self._recording())
         self._inputs = {binding.name: self._machine.memory.tensor(binding) for binding in self.code.inputs}
         self._outputs = {binding.name: self._machine.memory.tensor(binding) for binding in self.code.outputs}
         self.reset()
@@ -74,22 +80,31 @@ class Interpreter:
         """Execute one frame: arrays by input name to arrays by output name. `counts` then holds its trace row."""
         for name, target in self._inputs.items():
             target[...] = inputs[name]
+        kept = self._machine.kept
+        kept.update((name, inputs[name]) for name in self.code.kept_inputs)
         for step in self._frame:
             step()
-        return {name: output.copy() for name, output in self._outputs.items()}
+        placed = {name: output.copy() for name, output in self._outputs.items()}
+        return placed | {name: kept[name] for name in self.code.kept_outputs}
 
     @property
     def indices(self) -> dict[str, Array]:
-        """Present indices of every reuse site by node name, in the shape of the site's input."""
+        """What the last frame made of every reuse site's input, by node name and in its shape: the present indices; of a
+        recurrent site those that it held after each time step."""
+        return {**self.held_indices, **{node: steps.copy() for node, steps in self._steps.items()}}
+
+    @property
+    def held_indices(self) -> dict[str, Array]:
+        """Present indices of every reuse site by node name: with `linear` the state that a sequence continues from."""
         return {site.node: self._place(site, index=True).copy() for site in self.code.sites}
 
     @property
     def linear(self) -> dict[str, Array]:
-        """Linear outputs of every reuse site by node name: float32."""
+        """Present linear outputs of every reuse site by node name: float32."""
         return {site.node: self._place(site, index=False).copy() for site in self.code.sites}
 
     def restore(self, indices: Mapping[str, Array], linear: Mapping[str, Array]) -> None:
-        """Continue from a state that any executor has left, by node name.
+        """Continue from a state that any executor has left, by node name: as `held_indices` and `linear` give it.
 
         Raises ProgramError naming the site whose indices or linear outputs are missing or do not fit; then the state is
         as it was.
@@ -110,6 +125,17 @@ class Interpreter:
                 moves.append((place, array))
         for place, array in moves:
             place[...] = array
+
+    def _recording(self) -> dict[int, list[Step]]:
+        """What copies the indices of each time step of recurrent sites, by the number of the instruction before."""
+        after: dict[int, list[Step]] = {}
+        for site in self.code.sites:
+            for place in site.steps:
+                shape = (place.rows, *site.shape[1:])
+                held = self._machine.memory.array(Space.BUFFER, place.address, shape, site.index_dtype)
+                target = self._steps[site.node][place.step, place.row : place.row + place.rows]
+                after.setdefault(place.after, []).append(partial(np.copyto, target, held))
+        return after
 
     def _place(self, site: SiteInfo, *, index: bool) -> Array:
         if index:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,6 +29,7 @@ class Machine:
         self.code = code
         self.memory = Memory(code, constants, edram_bytes)
         self.convolutions = Convolutions(threads)
+        self.kept: dict[str, Any] = {}  # values that stay on the host, by name
         self.hosts = [host_session(host.model, threads) for host in code.hosts]
         self._quantizers: dict[ConfigureQuantizer, LinearQuantizer] = {}
 
@@ -70,8 +71,14 @@ def executes(
     return register
 
 
-def prepare(machine: Machine, section: list[Operation], row: NDArray[np.int64]) -> list[Step]:
-    """Bind every operation of a section that does something; dynamic counts go to their columns of `row`.
+def prepare(
+    machine: Machine,
+    section: list[Operation],
+    row: NDArray[np.int64],
+    after: Mapping[int, Sequence[Step]] | None = None,
+) -> list[Step]:
+    """Bind every operation of a section that does something; dynamic counts go to their columns of `row`. `after` has
+    what else is to be done, by the number of the operation before.
 
     Raises ProgramError naming the instruction where an operand is out of bounds.
     """
@@ -85,5 +92,6 @@ def prepare(machine: Machine, section: list[Operation], row: NDArray[np.int64]) 
                 steps.append(preparer(machine, operation, instruction, row[column : column + operation.columns]))
             except ProgramError as error:
                 raise ProgramError(f"instruction {number}, {instruction.MNEMONIC}: {error}") from error
+        steps += (after or {}).get(number, ())
         column += operation.columns
     return steps

@@ -67,10 +67,13 @@ def _host(machine: Machine, operation: Operation, call: Host, counts: Counts) ->
     host, session = machine.code.hosts[call.model], machine.hosts[call.model]
     inputs = {binding.name: machine.memory.tensor(binding) for binding in host.inputs}
     outputs = [machine.memory.tensor(binding) for binding in host.outputs]
-    names = [binding.name for binding in host.outputs]
+    names = [*(binding.name for binding in host.outputs), *host.kept_outputs]
 
     def run() -> None:
-        for target, result in zip(outputs, session.run(names, inputs), strict=True):
+        kept = {name: machine.kept[name] for name in host.kept_inputs}
+        results = session.run(names, {**inputs, **kept})
+        for target, result in zip(outputs, results, strict=False):
             target[...] = result
+        machine.kept.update(zip(host.kept_outputs, results[len(outputs) :], strict=True))
 
     return run

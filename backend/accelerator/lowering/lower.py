@@ -8,7 +8,7 @@ transfer counts as so many bytes more: a larger region keeps less, and moves it 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -17,11 +17,16 @@ import onnx_ir as ir
 from reuse_compiler.backend.accelerator.isa import Halt, Host, Instruction, Loop, Over, Space
 from reuse_compiler.backend.accelerator.lowering import conv, fc
 from reuse_compiler.backend.accelerator.lowering.constants import Constant, ConstantImage, Residency, choose_residency
-from reuse_compiler.backend.accelerator.lowering.elementwise import lower_elementwise, lower_function
+from reuse_compiler.backend.accelerator.lowering.elementwise import lower_elementwise, lower_function, lower_select
 from reuse_compiler.backend.accelerator.lowering.emitter import Emitter, MoveCounter, Region, Sink
 from reuse_compiler.backend.accelerator.lowering.graph import read_graph
-from reuse_compiler.backend.accelerator.lowering.movement import lower_concat
+from reuse_compiler.backend.accelerator.lowering.matmul import lower_matmul
+from reuse_compiler.backend.accelerator.lowering.move_spec import MoveSpec
+from reuse_compiler.backend.accelerator.lowering.movement import lower_move
 from reuse_compiler.backend.accelerator.lowering.pooling import lower_pool
+from reuse_compiler.backend.accelerator.lowering.reduce import lower_reduce
+from reuse_compiler.backend.accelerator.lowering.recurrent import StepNote, lower_recurrent
+from reuse_compiler.backend.accelerator.lowering.recurrent_spec import RecurrentSpec
 from reuse_compiler.backend.accelerator.lowering.sections import (
     begin_sequence,
     load_constants,
@@ -30,7 +35,7 @@ from reuse_compiler.backend.accelerator.lowering.sections import (
 )
 from reuse_compiler.backend.accelerator.lowering.specs import (
     AliasSpec,
-    ConcatSpec,
+    Booking,
     ConvSpec,
     ElementwiseSpec,
     FcSpec,
@@ -38,7 +43,10 @@ from reuse_compiler.backend.accelerator.lowering.specs import (
     HostSpec,
     Layer,
     LayerGraph,
+    MatmulSpec,
     PoolSpec,
+    ReduceSpec,
+    SelectSpec,
     SiteSpec,
     Spec,
     Tensor,
@@ -52,9 +60,11 @@ from reuse_compiler.backend.accelerator.program import (
     LayerInfo,
     Program,
     SiteInfo,
+    StepIndices,
     Tiling,
 )
 from reuse_compiler.errors import HardwareError
+from reuse_compiler.quantizers import LinearQuantizer
 
 __all__ = ["lower"]
 
@@ -90,42 +100,42 @@ def lower(model: ir.Model, tiling: Tiling, model_sha256: str) -> Program:
 
 
 def _layer_infos(graph: LayerGraph) -> Iterator[LayerInfo]:
-    """One row a node: the parts of a node add up."""
-    parts: dict[str, list[Layer]] = {}
+    """A row for each name that layers book on: the parts of a node add up."""
+    parts: dict[str, list[tuple[Layer, Booking]]] = {}
     for layer in graph.layers:
-        parts.setdefault(layer.row or layer.name, []).append(layer)
-    for name, layers in parts.items():
-        macs = sum(layer.spec.macs for layer in layers)
-        kinds = [_backend(layer) for layer in layers]
+        for name, booking in layer.bookings.items():
+            parts.setdefault(name, []).append((layer, booking))
+    for name, booked in parts.items():
+        kinds = [_backend(layer, booking) for layer, booking in booked]
         order: tuple[Backend, ...] = ("reuse", "host", "dense")
         backend = next(kind for kind in order if kind in kinds)
-        info = LayerInfo(name, layers[0].op, backend, macs, 0)
-        for layer in layers:
-            if isinstance(layer.spec, SiteSpec) and layer.spec.quantizer is not None:
-                quantizer, inputs = layer.spec.quantizer, math.prod(layer.inputs[0].shape)
+        info = LayerInfo(name, booked[0][0].op, backend, sum(booking.macs for _, booking in booked), 0)
+        for _, booking in booked:
+            if booking.quantizer is not None:
                 info = replace(
                     info,
-                    inputs=info.inputs + inputs,
-                    clusters=quantizer.clusters,
-                    step=quantizer.step,
-                    deadband=quantizer.deadband,
+                    inputs=info.inputs + booking.inputs,
+                    clusters=booking.quantizer.clusters,
+                    step=booking.quantizer.step,
+                    deadband=booking.quantizer.deadband,
                 )
         yield info
 
 
-def _backend(layer: Layer) -> Backend:
+def _backend(layer: Layer, booking: Booking) -> Backend:
     if isinstance(layer.spec, HostSpec):
         return "host"
-    return "reuse" if isinstance(layer.spec, SiteSpec) and layer.spec.quantizer is not None else "dense"
+    return "dense" if booking.quantizer is None else "reuse"
 
 
 def _constants(graph: LayerGraph) -> ConstantImage:
     """The constants of all layers, in the order of the layers."""
     image = ConstantImage()
     for layer in graph.layers:
-        if isinstance(layer.spec, SiteSpec):
-            image.add(layer.spec.weight)
-        resident_constants(image, layer.spec, reuse=True)
+        for weight in layer.spec.weights:
+            image.add(weight)
+        for reuse in (True, False):
+            resident_constants(image, layer.spec, reuse=reuse)
     for array in graph.constants.values():
         image.add_bytes(array)
     return image
@@ -134,18 +144,24 @@ def _constants(graph: LayerGraph) -> ConstantImage:
 def _residency(graph: LayerGraph, tiling: Tiling, image: ConstantImage, reuse: bool) -> Residency:
     small: list[Constant] = []
     weights: dict[Constant, int] = {}
+    repeated: list[list[Constant]] = []
     for layer in graph.layers:
         spec = layer.spec
-        if isinstance(spec, ConvSpec | FcSpec):
-            tile = (
-                conv.smallest_weight_tile(spec, tiling.lanes)
-                if isinstance(spec, ConvSpec)
-                else fc.smallest_weight_tile(spec, tiling.lanes)
-            )
-            constant = image.add(spec.weight)
+        if isinstance(spec, ConvSpec):
+            tiles = [conv.smallest_weight_tile(spec, tiling.lanes)]
+        elif isinstance(spec, FcSpec):
+            tiles = [fc.smallest_weight_tile(spec, tiling.lanes)]
+        elif isinstance(spec, RecurrentSpec):
+            tiles = [fc.smallest_weight_tile(product, tiling.lanes) for product in spec.products.values()]
+        else:
+            tiles = []
+        constants = [image.add(weight) for weight in spec.weights]
+        for constant, tile in zip(constants, tiles, strict=True):
             weights[constant] = max(tile, weights.get(constant, 0))
+        if isinstance(spec, RecurrentSpec) and spec.steps > 1:
+            repeated.append(constants)
         small += resident_constants(image, spec, reuse=reuse)
-    return choose_residency(small, weights, tiling.edram_bytes)
+    return choose_residency(small, weights, tiling.edram_bytes, repeated)
 
 
 def _best_code(graph: LayerGraph, tiling: Tiling, image: ConstantImage, *, reuse: bool) -> Code:
@@ -184,12 +200,14 @@ def _best_code(graph: LayerGraph, tiling: Tiling, image: ConstantImage, *, reuse
 def _lower_frame(context: Context, graph: LayerGraph) -> int:
     """Emit the frame section but for its sync; the size of DRAM in bytes."""
     dram_bytes = _assign_dram(graph, context.storages, context.image.size)
+    context.step_rows = tuple(graph.row(layer) for layer in graph.layers)
     for layer in graph.layers:
         context.layer = graph.row(layer)
+        context.parts = {booking.part: graph.row(layer, booking.part) for booking in layer.bookings.values()}
         context.emitter.coalesce(STAGING)
         context.emitter.coalesce(WEIGHTS)
         LOWERERS[type(layer.spec)](context, layer, layer.spec)
-    for tensor in graph.outputs:
+    for tensor in _placed(graph.outputs):
         storage = context.storages.by_tensor[tensor.name]
         if not storage.is_input:
             context.store_whole(storage)
@@ -216,17 +234,19 @@ def _code(context: Context, emitter: Emitter, graph: LayerGraph) -> Code:
         instructions=tuple(instructions),
         dram_bytes=dram_bytes,
         buffer_bytes=context.placement.buffer_bytes,
-        inputs=tuple(_binding(storages, tensor) for tensor in graph.inputs),
+        inputs=tuple(_binding(storages, tensor) for tensor in _placed(graph.inputs)),
         outputs=tuple(_outputs(context, graph)),
+        kept_inputs=_kept(graph.inputs),
+        kept_outputs=_kept(graph.outputs),
         hosts=_hosts(graph, storages),
-        sites=_sites(graph, storages) if context.reuse else (),
+        sites=tuple(_sites(graph, storages, emitter)) if context.reuse else (),
     )
 
 
 def _assign_dram(graph: LayerGraph, storages: Storages, start: int) -> int:
     """Give a DRAM address to whatever is there at some time; the size of DRAM in bytes."""
     top = aligned(start)
-    outside = [storages.by_tensor[tensor.name] for tensor in (*graph.inputs, *graph.outputs)]
+    outside = [storages.by_tensor[tensor.name] for tensor in _placed((*graph.inputs, *graph.outputs))]
     for storage in dict.fromkeys([*outside, *storages.everything]):
         visits = storage.is_input or storage.is_output or storage.from_host or storage.to_host
         if visits or storage.buffer_address is None:
@@ -237,8 +257,8 @@ def _assign_dram(graph: LayerGraph, storages: Storages, start: int) -> int:
 
 def _lower_host(context: Context, layer: Layer, spec: HostSpec) -> None:
     """Bring the operands to DRAM and call the host."""
-    operands = [context.storages.by_tensor[tensor.name] for tensor in layer.inputs]
-    results = [context.storages.by_tensor[tensor.name] for tensor in layer.outputs]
+    operands = [context.storages.by_tensor[tensor.name] for tensor in _placed(layer.inputs)]
+    results = [context.storages.by_tensor[tensor.name] for tensor in _placed(layer.outputs)]
     for storage in operands:
         if not storage.is_input:
             context.store_whole(storage)
@@ -267,14 +287,28 @@ def _nothing(context: Context, layer: Layer, spec: AliasSpec) -> None:
 LOWERERS: Mapping[type[Spec], Callable[[Context, Layer, Any], None]] = {
     ConvSpec: conv.lower_conv,
     FcSpec: fc.lower_fc,
+    RecurrentSpec: lower_recurrent,
     FunctionSpec: lower_function,
     ElementwiseSpec: lower_elementwise,
+    SelectSpec: lower_select,
     PoolSpec: lower_pool,
-    ConcatSpec: lower_concat,
+    ReduceSpec: lower_reduce,
+    MatmulSpec: lower_matmul,
+    MoveSpec: lower_move,
     HostSpec: _lower_host,
     AliasSpec: _nothing,
 }
 """What emits the instructions of a layer, by what the layer computes."""
+
+
+def _placed(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Those that have a place in the accelerator's memories."""
+    return [tensor for tensor in tensors if not tensor.on_host]
+
+
+def _kept(tensors: Iterable[Tensor]) -> tuple[str, ...]:
+    """The names of those that stay on the host."""
+    return tuple(tensor.name for tensor in tensors if tensor.on_host)
 
 
 def _binding(storages: Storages, tensor: Tensor) -> Binding:
@@ -287,9 +321,9 @@ def _outputs(context: Context, graph: LayerGraph) -> Iterator[Binding]:
     """Where the model's outputs lie, in its order; one that is a constant lies among the constants."""
     tensors = {tensor.name: tensor for tensor in graph.outputs}
     for name in graph.output_names:
-        if name in tensors:
+        if name in tensors and not tensors[name].on_host:
             yield _binding(context.storages, tensors[name])
-        else:
+        elif name not in tensors:
             array = graph.constants[name]
             yield Binding(name, context.image.add_bytes(array).address, array.shape, array.dtype.name)
 
@@ -299,37 +333,56 @@ def _hosts(graph: LayerGraph, storages: Storages) -> tuple[HostModel, ...]:
         HostModel(
             name=layer.name,
             model=layer.spec.model,
-            inputs=tuple(_binding(storages, tensor) for tensor in layer.inputs),
-            outputs=tuple(_binding(storages, tensor) for tensor in layer.outputs),
+            inputs=tuple(_binding(storages, tensor) for tensor in _placed(layer.inputs)),
+            outputs=tuple(_binding(storages, tensor) for tensor in _placed(layer.outputs)),
+            kept_inputs=_kept(layer.inputs),
+            kept_outputs=_kept(layer.outputs),
         )
         for layer in graph.layers
         if isinstance(layer.spec, HostSpec)
     )
 
 
-def _sites(graph: LayerGraph, storages: Storages) -> tuple[SiteInfo, ...]:
-    """Where the kept state of every reuse layer lies."""
-    sites = []
+def _sites(graph: LayerGraph, storages: Storages, frame: Emitter) -> Iterator[SiteInfo]:
+    """Where the kept state of every reuse site lies."""
+    steps: dict[str, list[StepIndices]] = {}
+    for number, note in frame.notes:
+        if isinstance(note, StepNote):
+            steps.setdefault(note.site, []).append(note.after(number))
     for layer in graph.layers:
         spec = layer.spec
-        if not isinstance(spec, SiteSpec) or spec.quantizer is None:
-            continue
-        state = storages.states[layer.name]
-        index_memory, index_address = state_place(state.index)
-        linear_memory, linear_address = state_place(state.linear)
-        sites.append(
-            SiteInfo(
-                node=layer.name,
-                layer=graph.row(layer),
-                index_memory=index_memory.name.lower(),
-                index_address=index_address,
-                index_bytes=state.index.bytes,
-                linear_memory=linear_memory.name.lower(),
-                linear_address=linear_address,
-                linear_bytes=state.linear.bytes,
-                shape=layer.inputs[0].shape,
-                linear_shape=layer.outputs[0].shape,
-                index_dtype=spec.quantizer.index_dtype.name,
-            )
-        )
-    return tuple(sites)
+        if isinstance(spec, SiteSpec) and spec.quantizer is not None:
+            yield _site(layer.name, graph.row(layer), storages, layer.inputs[0].shape, layer.outputs[0].shape, spec.quantizer)
+        elif isinstance(spec, RecurrentSpec) and spec.quantizers:
+            for site, product in spec.products.items():
+                name, row = f"{layer.name}.{site}", graph.row(layer, f".{site}")
+                assert product.quantizer is not None
+                shapes = (product.rows, product.inputs), (product.rows, product.outputs)
+                info = _site(name, row, storages, *shapes, product.quantizer)
+                yield replace(info, time_steps=spec.steps, steps=tuple(steps[name]))
+
+
+def _site(
+    name: str,
+    row: int,
+    storages: Storages,
+    shape: tuple[int, ...],
+    linear_shape: tuple[int, ...],
+    quantizer: LinearQuantizer,
+) -> SiteInfo:
+    state = storages.states[name]
+    index_memory, index_address = state_place(state.index)
+    linear_memory, linear_address = state_place(state.linear)
+    return SiteInfo(
+        node=name,
+        layer=row,
+        index_memory=index_memory.name.lower(),
+        index_address=index_address,
+        index_bytes=state.index.bytes,
+        linear_memory=linear_memory.name.lower(),
+        linear_address=linear_address,
+        linear_bytes=state.linear.bytes,
+        shape=shape,
+        linear_shape=linear_shape,
+        index_dtype=quantizer.index_dtype.name,
+    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
+from reuse_compiler.backend.accelerator.lowering.recurrent_spec import RecurrentSpec
 from reuse_compiler.backend.accelerator.lowering.specs import (
     AliasSpec,
     ConvSpec,
@@ -85,14 +86,16 @@ class Storages:
 def gather(graph: LayerGraph, reuse: bool) -> Storages:
     """The storages of a graph. With `reuse` off no layer keeps state."""
     storages = Storages()
-    for tensor in graph.inputs:
+    for tensor in (tensor for tensor in graph.inputs if not tensor.on_host):
         storages.by_tensor[tensor.name] = storages.add(Storage(tensor.name, tensor.bytes, 0, 0, is_input=True))
     for step, layer in enumerate(graph.layers):
         _read(storages, layer, step)
         if reuse and _reuses(layer):
             _keep_state(storages, graph, layer, step)
+        if reuse and isinstance(layer.spec, RecurrentSpec):
+            _keep_steps(storages, layer, layer.spec, step)
         _write(storages, layer, step, reuse)
-    for tensor in graph.outputs:
+    for tensor in (tensor for tensor in graph.outputs if not tensor.on_host):
         storage = storages.by_tensor[tensor.name]
         storage.is_output = True
         storage.last = len(graph.layers)
@@ -112,10 +115,10 @@ def _shares(layer: Layer, other: Layer) -> bool:
 
 
 def _read(storages: Storages, layer: Layer, step: int) -> None:
-    for tensor in layer.inputs:
-        storage = storages.by_tensor[tensor.name]
+    placed = (tensor for tensor in layer.inputs if not tensor.on_host)
+    for storage in dict.fromkeys(storages.by_tensor[tensor.name] for tensor in placed):
         storage.last = max(storage.last, step)
-        if isinstance(layer.spec, HostSpec) or tensor.dtype != "float32":
+        if isinstance(layer.spec, HostSpec):
             storage.to_host = True
         elif not isinstance(layer.spec, AliasSpec):
             storage.reads += 1
@@ -130,7 +133,7 @@ def _write(storages: Storages, layer: Layer, step: int, reuse: bool) -> None:
     if reuse and isinstance(spec, ConvSpec | FcSpec) and spec.quantizer and spec.activation == Activation():
         storages.by_tensor[layer.outputs[0].name] = storages.states[layer.name].linear  # it is the output
         return
-    for tensor in layer.outputs:
+    for tensor in (tensor for tensor in layer.outputs if not tensor.on_host):
         storage = Storage(tensor.name, tensor.bytes, step, step, from_host=host, writes=0 if host else 1)
         storages.by_tensor[tensor.name] = storages.add(storage)
 
@@ -155,6 +158,17 @@ def _keep_state(storages: Storages, graph: LayerGraph, layer: Layer, step: int) 
             Storage(f"change list of {layer.name}", size, step, sharing[-1], reads=len(sharing), writes=1)
         )
     storages.states[layer.name] = State(index, linear, change_list)
+
+
+def _keep_steps(storages: Storages, layer: Layer, spec: RecurrentSpec, step: int) -> None:
+    """The state of every site of a recurrent layer. It is moved once a frame where it lies in DRAM."""
+    for site, product in spec.products.items():
+        if product.quantizer is not None:
+            name, size = f"{layer.name}.{site}", spec.rows * product.inputs * product.quantizer.index_dtype.itemsize
+            index = storages.add(Storage(f"indices of {name}", size, step, step, keep=True))
+            size = spec.rows * product.outputs * 4
+            linear = storages.add(Storage(f"linear of {name}", size, step, step, keep=True))
+            storages.states[name] = State(index, linear, None)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.lowering.specs import Tensor
 from reuse_compiler.backend.accelerator.shapes import constant, shape_of
-from reuse_compiler.errors import ModelError
 
 __all__ = ["array_at", "ints", "shape_at", "tensor", "value_at"]
 
@@ -38,10 +37,9 @@ def ints(node: ir.Node, name: str, default: list[int]) -> tuple[int, ...]:
 
 
 def tensor(value: ir.Value) -> Tensor:
-    """`value` as an operand of a layer. Raises ModelError where its size is not known, or it holds strings."""
+    """`value` as an operand of a layer; it stays on the host where its size is not known, or it is no array of numbers."""
     shape = shape_of(value)
-    if shape is None or value.dtype is None:
-        raise ModelError(f"tensor {value.name}: its shape is {value.shape}: give every axis a size (--shape)")
-    if value.dtype == ir.DataType.STRING:
-        raise ModelError(f"tensor {value.name}: it holds strings: the accelerator's memory holds numbers alone")
+    if shape is None or not isinstance(value.type, ir.TensorType) or value.dtype in (None, ir.DataType.STRING):
+        return Tensor(str(value.name), (), "uint8", on_host=True)
+    assert value.dtype is not None
     return Tensor(str(value.name), shape, value.dtype.numpy().name)
