@@ -37,7 +37,7 @@ class BindShapes(ir.passes.InPlacePass):
         symbols = self._symbols(inputs)
         overridden = any(_contradicts(inputs[name], given) for name, given in self.shapes.items())
         for name, value in inputs.items():
-            value.shape = ir.Shape(self._bound(name, value, symbols))
+            value.shape = ir.Shape(self._bound(name, inputs, symbols))
         for value in (value for node in model.graph for value in node.outputs):
             value.shape = None if overridden else _substituted(value.shape, symbols)
         return ir.passes.PassResult(model, any(before[name] != value.shape for name, value in inputs.items()))
@@ -54,8 +54,8 @@ class BindShapes(ir.passes.InPlacePass):
             dims = _declared(name, inputs[name])
             if dims is not None and len(dims) != len(given):
                 raise ModelError(f"shape of {name}: {list(given)} has {len(given)} dimensions, the input {len(dims)}")
-            if any(size < 1 for size in given):
-                raise ModelError(f"shape of {name}: {list(given)}: give sizes of 1 or more")
+            if any(size < 0 for size in given):
+                raise ModelError(f"shape of {name}: {list(given)}: give sizes of 0 or more")
             for dim, size in zip(dims or (), given, strict=False):
                 if isinstance(dim, str) and symbols.setdefault(dim, size) != size:
                     raise ModelError(f"shape of {name}: {dim} would be {symbols[dim]} and {size}: give one size")
@@ -65,23 +65,46 @@ class BindShapes(ir.passes.InPlacePass):
                 symbols.setdefault(dims[0], 1)
         return symbols
 
-    def _bound(self, name: str, value: ir.Value, symbols: Mapping[str, int]) -> list[int]:
+    def _bound(self, name: str, inputs: Mapping[str, ir.Value], symbols: Mapping[str, int]) -> list[int]:
         if name in self.shapes:
             return list(self.shapes[name])
-        dims = _declared(name, value)
+        dims = _declared(name, inputs[name])
         if dims is None:
-            raise ModelError(f"input {name}: its shape is not declared: give --shape {name}=1,..")
-        sizes: list[int] = []
-        for axis, dim in enumerate(dims):
-            size = symbols.get(dim) if isinstance(dim, str) else dim
-            if size is None and axis == 0:
-                size = 1
-            if size is None:
-                example = ",".join(str(symbols.get(str(d), d or "N")) for d in dims)
-                symbol = f" ({dim})" if dim else ""
-                raise ModelError(f"input {name}: dimension {axis}{symbol} is open: give --shape {name}={example}")
-            sizes.append(size)
-        return sizes
+            raise ModelError(f"input {name}: its shape is not declared: give {self._options(inputs, symbols)}")
+        sizes = _sizes(dims, symbols)
+        if None in sizes:
+            axis = sizes.index(None)
+            symbol = f" ({dims[axis]})" if dims[axis] else ""
+            options = self._options(inputs, symbols)
+            raise ModelError(f"input {name}: dimension {axis}{symbol} is open: give {options}")
+        return [size for size in sizes if size is not None]
+
+    def _options(self, inputs: Mapping[str, ir.Value], symbols: Mapping[str, int]) -> str:
+        """The --shape options that bind what is open in any input, with symbols, or N, for the numbers to give."""
+        known: dict[str, int | None] = dict(symbols)
+        options = []
+        for name, value in inputs.items():
+            dims = None if name in self.shapes else _declared(name, value)
+            if dims is None and name not in self.shapes:
+                options.append(f"--shape {name}=1,..")
+            elif dims is not None and any(size is None and dim not in known for dim, size in _pairs(dims, known)):
+                shown = [(dim or "N") if size is None else size for dim, size in _pairs(dims, known)]
+                options.append(f"--shape {name}=" + ",".join(map(str, shown)))
+                known |= {dim: known.get(dim) for dim in dims if isinstance(dim, str)}
+        return " ".join(options)
+
+
+def _sizes(dims: Sequence[int | str | None], symbols: Mapping[str, int | None]) -> list[int | None]:
+    """Sizes of the dimensions as far as they are known; that of an open first one without a symbol is 1."""
+    sizes = [symbols.get(dim) if isinstance(dim, str) else dim for dim in dims]
+    return [1 if axis == 0 and dim is None else size for axis, (dim, size) in enumerate(zip(dims, sizes, strict=True))]
+
+
+def _pairs(
+    dims: Sequence[int | str | None], symbols: Mapping[str, int | None]
+) -> list[tuple[int | str | None, int | None]]:
+    """Each dimension with its size."""
+    return list(zip(dims, _sizes(dims, symbols), strict=True))
 
 
 def _declared(name: str, value: ir.Value) -> list[int | str | None] | None:

@@ -42,6 +42,28 @@ def test_another_open_dimension_is_an_error_that_says_what_to_give() -> None:
         BindShapes()(model("float[N, 3, W] x"))
 
 
+@pytest.mark.parametrize(
+    ("inputs", "options"),
+    [
+        ("float[N, T, 40] x, float[N, T] mask, float[U, S] h", "--shape x=1,T,40 --shape h=1,S"),
+        ("float[N, T] x, float[4, T, S] h", "--shape x=1,T --shape h=4,T,S"),
+        ("float[0, T] x, float[] h", "--shape x=0,T --shape h=1,.."),
+        ("float[] h, float[2] x", "--shape h=1,.."),
+    ],
+)
+def test_the_error_gives_the_options_for_all_inputs(inputs: str, options: str) -> None:
+    with pytest.raises(ModelError) as error:
+        BindShapes()(model(inputs))
+    assert str(error.value).endswith(f": give {options}")
+
+
+def test_an_open_dimension_without_a_symbol_is_n_in_the_options() -> None:
+    bound = model("float[N, 3] x")
+    bound.graph.inputs[0].shape = ir.Shape([None, None, 3])
+    with pytest.raises(ModelError, match=r"^input x: dimension 1 is open: give --shape x=1,N,3$"):
+        BindShapes()(bound)
+
+
 def test_given_shapes_bind_symbols_of_other_inputs() -> None:
     bound = model("float[N, W] x, float[W, 5] h")
     BindShapes({"x": (1, 7)})(bound)
@@ -75,7 +97,7 @@ def test_a_size_of_zero_is_a_size() -> None:
     [
         ({"z": (1,)}, "shape of z: the model has no such input: it has x, h"),
         ({"x": (1, 2, 3)}, r"shape of x: \[1, 2, 3\] has 3 dimensions, the input 2"),
-        ({"x": (0, 3)}, "shape of x: .* give sizes of 1 or more"),
+        ({"x": (-1, 3)}, "shape of x: .* give sizes of 0 or more"),
         ({"x": (2, 3), "h": (5, 3)}, "shape of h: N would be 2 and 5"),
     ],
 )
