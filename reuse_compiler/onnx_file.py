@@ -13,7 +13,7 @@ from onnx_ir.passes import common
 
 from reuse_compiler.errors import ModelError, ReuseError
 from reuse_compiler.files import read_bytes
-from reuse_compiler.wellformed import check_operators, check_wiring
+from reuse_compiler.wellformed import check_operators, check_opset, check_wiring
 
 __all__ = ["MIN_IR_VERSION", "MIN_OPSET", "read_model"]
 
@@ -65,13 +65,7 @@ def _parse(path: Path, data: bytes) -> onnx.ModelProto:
 def _check_versions(path: Path, proto: onnx.ModelProto) -> None:
     if proto.ir_version < MIN_IR_VERSION:
         raise ModelError(f"{path}: IR version {proto.ir_version}: export it with IR version {MIN_IR_VERSION} or later")
-    version = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), None)
-    newest = onnx.defs.onnx_opset_version()
-    version = newest if version is None else version
-    if version < MIN_OPSET:
-        raise ModelError(f"{path}: opset {version}: export it with opset {MIN_OPSET} or later")
-    if version > newest:
-        raise ModelError(f"{path}: opset {version}: the installed onnx knows up to {newest}: install a newer onnx")
+    check_opset(path, proto, MIN_OPSET)
     if proto.graph.sparse_initializer:
         name = proto.graph.sparse_initializer[0].values.name
         raise ModelError(f"{path}: initializer {name} is sparse: store it dense")

@@ -14,7 +14,7 @@ import onnx
 from reuse_compiler.errors import ModelError
 from reuse_compiler.runtime_judge import refusal
 
-__all__ = ["check_operators", "check_wiring"]
+__all__ = ["check_operators", "check_opset", "check_wiring"]
 
 _ALIAS = {"ai.onnx": ""}
 
@@ -39,10 +39,44 @@ def check_operators(path: Path, proto: onnx.ModelProto) -> None:
         if version is None:
             raise ModelError(f"{path}: {describe(node)}: the model imports no opset of domain {domain or 'ai.onnx'}")
         if not onnx.defs.has(node.op_type, max_inclusive_version=version, domain=domain):
-            raise ModelError(f"{path}: {describe(node)}: no such operator in opset {version} of {domain or 'ai.onnx'}")
+            known = f"opset {version} of {domain or 'ai.onnx'}: {_since(node.op_type, domain)}"
+            raise ModelError(f"{path}: {describe(node)}: no such operator in {known}")
     reason = None if foreign is None else refusal(path)
     if foreign is not None and reason is not None:
         raise ModelError(f"{path}: {describe(foreign)}: neither onnx nor onnxruntime knows the operator: {reason}")
+
+
+def _since(op: str, domain: str) -> str:
+    """What to do about an operator that the opset lacks."""
+    if not onnx.defs.has(op, domain=domain):
+        return "correct the model, or install an onnx that knows it"
+    first = min(schema.since_version for schema in onnx.defs.get_all_schemas_with_history() if _is(schema, op, domain))
+    return f"it came with {first}: export the model with that opset or a later one"
+
+
+def _is(schema: onnx.defs.OpSchema, op: str, domain: str) -> bool:
+    return schema.name == op and schema.domain == domain
+
+
+def check_opset(path: Path, proto: onnx.ModelProto, oldest: int) -> None:
+    """Raise ModelError if the default opset is below `oldest`, or later than what the installed onnx knows.
+
+    Of the latter the message names the first node whose operator is new, if there is one.
+    """
+    version = next(
+        (entry.version for entry in proto.opset_import if _ALIAS.get(entry.domain, entry.domain) == ""), None
+    )
+    newest = onnx.defs.onnx_opset_version()
+    if version is None or oldest <= version <= newest:
+        return
+    if version < oldest:
+        raise ModelError(f"{path}: opset {version}: export it with opset {oldest} or later")
+    own = {(function.domain, function.name) for function in proto.functions}
+    nodes = [node for node, _ in _all_nodes(proto) if _ALIAS.get(node.domain, node.domain) == ""]
+    new = [node for node in nodes if not onnx.defs.has(node.op_type) and (node.domain, node.op_type) not in own]
+    where = f"{path}: {describe(new[0])}: no such operator, and" if new else f"{path}: opset {version}:"
+    advice = f"export it with opset {newest} or earlier, or install a newer onnx"
+    raise ModelError(f"{where} the installed onnx knows up to {newest}, the model has {version}: {advice}")
 
 
 def check_wiring(path: Path, proto: onnx.ModelProto) -> bool:

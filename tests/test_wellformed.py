@@ -7,7 +7,7 @@ import pytest
 from onnx import parser
 
 from reuse_compiler.errors import ModelError
-from reuse_compiler.wellformed import check_operators, check_wiring
+from reuse_compiler.wellformed import check_operators, check_opset, check_wiring
 
 PATH = Path("model.onnx")
 
@@ -59,7 +59,10 @@ def test_a_graph_out_of_order_passes_and_is_told(proto: onnx.ModelProto) -> None
     ("proto", "message"),
     [
         (model("y = Unheard(x)"), r"model.onnx: node y \(Unheard\): no such operator in opset 18 of ai.onnx"),
-        (model("y = Gelu(x)"), r"model.onnx: node y \(Gelu\): no such operator in opset 18 of ai.onnx"),
+        (
+            model("y = Gelu(x)"),
+            r"model.onnx: node y \(Gelu\): no such operator in opset 18 of ai.onnx: it came with 20: export",
+        ),
         (model(BODIES.format(inner="p = Unheard(x)")), r"model.onnx: node p \(Unheard\): no such operator"),
         (
             model("y = ai.onnx.ml.Scaler(x)"),
@@ -78,6 +81,30 @@ def test_a_graph_out_of_order_passes_and_is_told(proto: onnx.ModelProto) -> None
 def test_an_unknown_operator_is_an_error(proto: onnx.ModelProto, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         check_operators(PATH, proto)
+
+
+@pytest.mark.parametrize(
+    ("proto", "message"),
+    [
+        (model("y = Relu(x)", '"" : 0'), "^model.onnx: opset 0: export it with opset 1 or later$"),
+        (
+            model("y = Relu(x)", '"" : 999'),
+            r"^model.onnx: opset 999: the installed onnx knows up to \d+, the model has 999: ",
+        ),
+        (
+            model("a = Relu(x) y = Unheard(a)", '"ai.onnx" : 999'),
+            r"^model.onnx: node y \(Unheard\): no such operator, and the installed onnx knows up to \d+, the model has 999: ",
+        ),
+    ],
+)
+def test_an_opset_out_of_range_is_an_error(proto: onnx.ModelProto, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        check_opset(PATH, proto, 1)
+
+
+def test_an_opset_within_the_range_passes() -> None:
+    check_opset(PATH, model("y = Relu(x)", '"own" : 999'), 1)
+    check_opset(PATH, model("y = Relu(x)", '"" : 1'), 1)
 
 
 def test_an_operator_of_another_domain_that_nobody_knows_is_an_error(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,64 @@ def test_a_model_that_cannot_be_read(
     complaint = attempt(command, model, *source)
     assert expected in complaint
     assert str(model) in complaint
+
+
+_HEAD = '<ir_version: 8, opset_import: ["" : {opset}, "own" : 1]> g (float[5,1,2] image) => (float[] score)'
+_MALFORMED = {
+    "a cycle": (
+        "a = Add(image, b) b = Relu(a) score = Neg(b)",
+        r"node [ab] \((Add|Relu)\): it depends on its own output",
+    ),
+    "nothing produces an input": ("score = Add(image, b)", r"node score \(Add\): nothing produces its input b"),
+    "an operator that came later": (
+        "score = Gelu(image)",
+        r"node score \(Gelu\): no such operator in opset 18 .* came with 20",
+    ),
+    "an operator that nobody knows": (
+        "score = Unheard(image)",
+        r"node score \(Unheard\): no such operator in opset 18",
+    ),
+    "a domain that nobody knows": (
+        "score = own.Thing(image)",
+        r"node score \(own.Thing\): neither onnx nor onnxruntime",
+    ),
+    "a sequence length beyond the time axis": (
+        (
+            "w, r = Split<axis = 0, num_outputs = 2>(weights) n = Constant<value = int32[1] {6}>()"
+            " score = RNN<hidden_size = 2>(image, w, r, , n)"
+        ),
+        r"node score \(RNN\): sequence_lens n has 6, its input has 5 time steps",
+    ),
+    "a shape that the operator does not take": (
+        "score = MatMul(image, weights)",
+        r"node score \(MatMul\): .*[Ii]ncompatible",
+    ),
+}
+
+
+@pytest.mark.parametrize("command", ["check", "compile"])
+@pytest.mark.parametrize("name", _MALFORMED)
+def test_a_malformed_graph_names_node_and_operator(
+    attempt: Callable[..., str], stream: Path, tmp_path: Path, command: str, name: str
+) -> None:
+    body, expected = _MALFORMED[name]
+    proto = onnx.parser.parse_model(f"{_HEAD.format(opset=18)} {{ {body} }}")
+    rows = 3 if "MatMul" in body else 2
+    weights = onnx.numpy_helper.from_array(np.zeros((2, rows, 2), np.float32), "weights")
+    proto.graph.initializer.append(weights)
+    path = tmp_path / "malformed.onnx"
+    path.write_bytes(proto.SerializeToString())
+    complaint = attempt(command, path, *(() if command == "check" else ("--stream", stream)))
+    assert str(path) in complaint and re.search(expected, complaint), complaint
+
+
+def test_an_opset_later_than_the_installed_onnx(attempt: Callable[..., str], tmp_path: Path) -> None:
+    path = tmp_path / "later.onnx"
+    path.write_bytes(
+        onnx.parser.parse_model(f"{_HEAD.format(opset=99)} {{ score = Unheard(image) }}").SerializeToString()
+    )
+    complaint = attempt("check", path)
+    assert "node score (Unheard): no such operator" in complaint and "the model has 99" in complaint
 
 
 def test_a_reuse_model_is_not_compiled_again(attempt: Callable[..., str], compilation: Path) -> None:
