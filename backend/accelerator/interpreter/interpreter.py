@@ -16,6 +16,7 @@ from reuse_compiler.backend.accelerator.interpreter import (
     movement,
     moves,
     reduce,
+    resample,
     special,
 )
 from reuse_compiler.backend.accelerator.interpreter.machine import Machine, Step, prepare
@@ -33,6 +34,7 @@ _EXECUTORS = (
     movement,
     moves,
     reduce,
+    resample,
     special,
 )  # importing them registers what they execute
 

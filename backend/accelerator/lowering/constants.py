@@ -40,13 +40,13 @@ class ConstantImage:
     _seen: dict[int, tuple[NDArray[Any], Constant]] = field(default_factory=dict)
 
     def add(self, array: NDArray[Any]) -> Constant:
-        """The place of `array`, in C order: an int32 table as it is, anything else as float32."""
+        """The place of `array`, in C order: of whatever float type as float32, anything else as it is."""
         if id(array) not in self._seen:
             self._seen[id(array)] = (array, self._add(array))
         return self._seen[id(array)][1]
 
     def _add(self, array: NDArray[Any]) -> Constant:
-        dtype = np.int32 if array.dtype == np.int32 else np.float32
+        dtype = np.float32 if array.dtype.kind == "f" else array.dtype
         return self._place(np.ascontiguousarray(array, dtype).reshape(-1))
 
     def _place(self, flat: NDArray[Any]) -> Constant:
@@ -84,8 +84,17 @@ class Residency:
     staging_half: int
 
 
-def choose_residency(small: list[Constant], weights: dict[Constant, int], edram_bytes: int) -> Residency:
-    """Divide the eDRAM. `weights` maps a constant to the bytes of its smallest tile.
+def choose_residency(
+    small: list[Constant],
+    weights: dict[Constant, int],
+    edram_bytes: int,
+    repeated: Sequence[Sequence[Constant]] = (),
+) -> Residency:
+    """Divide the eDRAM. `weights` maps a constant to the bytes of its smallest tile; `repeated` lists, by layer, those
+    that every time step reads again.
+
+    The repeated ones stay before all others. Where not all of them do, the staging halves together hold those of any one
+    layer, if they can, so that they are loaded once a frame.
 
     Raises HardwareError where the small constants and two smallest tiles do not fit.
     """
@@ -93,14 +102,21 @@ def choose_residency(small: list[Constant], weights: dict[Constant, int], edram_
     if sum(aligned(constant.bytes) for constant in everything) <= edram_bytes:
         return _stack(everything, edram_bytes, 0)
     half = aligned(max([min(_STAGING_HALF_BYTES, edram_bytes // 8), *weights.values()]))
-    room = edram_bytes - 2 * half - sum(aligned(constant.bytes) for constant in dict.fromkeys(small))
-    if room < 0:
+    free = edram_bytes - sum(aligned(constant.bytes) for constant in dict.fromkeys(small))
+    if free < 2 * half:
         raise HardwareError(
             f"eDRAM of {edram_bytes:,} bytes: the constants other than weights and two weight tiles of {half:,} bytes do"
-            f" not fit: make it {-room:,} bytes larger"
+            f" not fit: make it {2 * half - free:,} bytes larger"
         )
+    first = {constant for layer in repeated for constant in layer}
+    if sum(aligned(constant.bytes) for constant in first - {*small}) > free - 2 * half:
+        layers = [sum(aligned(constant.bytes) for constant in {*layer}) for layer in repeated]
+        wide = max(half, aligned(-(-max(layers) // 2)))
+        if 2 * wide <= free:
+            half, first = wide, set()  # held for a frame they cost no more than others
     chosen = list(dict.fromkeys(small))
-    for constant in sorted(weights, key=lambda c: c.bytes):
+    room = free - 2 * half
+    for constant in sorted(weights, key=lambda c: (c not in first, c.bytes)):
         if aligned(constant.bytes) <= room and constant not in chosen:
             chosen.append(constant)
             room -= aligned(constant.bytes)

@@ -69,6 +69,9 @@ class Sink(Protocol):
     def control(self, instruction: Instruction) -> None:
         """Take an instruction of the control unit, which touches no memory."""
 
+    def note(self, thing: object) -> None:
+        """Take something that holds when what was emitted so far is complete."""
+
     def coalesce(self, area: object) -> None:
         """A layer begins that uses this part of a memory anew."""
 
@@ -89,6 +92,9 @@ class MoveCounter:
     def control(self, instruction: Instruction) -> None:
         """Nothing to count."""
 
+    def note(self, thing: object) -> None:
+        """Nothing to count."""
+
     def coalesce(self, area: object) -> None:
         """Nothing to count."""
 
@@ -99,10 +105,14 @@ class MoveCounter:
 
 
 class Emitter:
-    """Collects the instructions of one code, section by section, with their waits."""
+    """Collects the instructions of one code, section by section, with their waits.
+
+    `notes` are things that hold after an instruction, with its number in `instructions`.
+    """
 
     def __init__(self) -> None:
         self.instructions: list[Instruction] = []
+        self.notes: list[tuple[int, object]] = []
         self._counts = dict.fromkeys(EXECUTION_UNITS, 0)
         self._accesses: dict[object, list[_Access]] = {}
         self._known = {unit: dict.fromkeys(EXECUTION_UNITS, 0) for unit in EXECUTION_UNITS}
@@ -110,6 +120,10 @@ class Emitter:
     def control(self, instruction: Instruction) -> None:
         """Emit an instruction of the control unit, which touches no memory."""
         self.instructions.append(instruction)
+
+    def note(self, thing: object) -> None:
+        """Remember something that holds after the last instruction."""
+        self.notes.append((len(self.instructions) - 1, thing))
 
     def sync(self) -> None:
         """End a section: everything issued is complete, counters begin again."""

@@ -21,11 +21,20 @@ from reuse_compiler.backend.accelerator.lowering.work import (
 )
 from reuse_compiler.operators import Activation
 
-__all__ = ["lower_fc", "smallest_weight_tile"]
+__all__ = [
+    "Tile",
+    "Weights",
+    "delta_fc",
+    "dense_fc",
+    "lower_fc",
+    "smallest_weight_tile",
+    "tile_weights",
+    "weight_parts",
+]
 
 
 @dataclass(frozen=True)
-class _Tile:
+class Tile:
     """Rows, inputs and outputs of one instruction, each (start, size)."""
 
     rows: tuple[int, int]
@@ -34,6 +43,16 @@ class _Tile:
     first: bool  # of the input parts of these outputs
     last: bool
     last_reader: bool  # no later range of outputs reads these inputs
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where the weights of a tile are: eDRAM byte address, elements between inputs, and their bytes where a load of the
+    section brings them."""
+
+    address: int
+    stride: int
+    regions: list[Region]
 
 
 @dataclass(frozen=True)
@@ -60,21 +79,27 @@ def lower_fc(context: Context, layer: Layer, spec: FcSpec) -> None:
     pipeline(context.emitter, _works(context, layer, spec, state, tiles))
 
 
-def _tiles(context: Context, layer: Layer, spec: FcSpec, state: State | None) -> list[_Tile]:
-    tiling, half = context.tiling, context.residency.staging_half
-    streamed = context.is_streamed(context.image.add(spec.weight))
-    outputs = split_lanes(
-        spec.outputs, min(tiling.accumulators, half // 4) if streamed else tiling.accumulators, tiling.lanes
-    )
-    widest = outputs[0][1]
-    inputs = split_range(spec.inputs, half // (widest * 4)) if streamed else [(0, spec.inputs)]
-    rows = _rows(context, layer, spec, state, len(inputs), widest)
+def _tiles(context: Context, layer: Layer, spec: FcSpec, state: State | None) -> list[Tile]:
+    outputs, inputs = weight_parts(context, spec, (0, spec.outputs))
+    rows = _rows(context, layer, spec, state, len(inputs), outputs[0][1])
     return [
-        _Tile(row, part, out, part == inputs[0], part == inputs[-1], out == outputs[-1])
+        Tile(row, part, out, part == inputs[0], part == inputs[-1], out == outputs[-1])
         for row in split_range(spec.rows, rows)
         for out in outputs
         for part in inputs
     ]
+
+
+def weight_parts(
+    context: Context, spec: FcSpec, outputs: tuple[int, int]
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Ranges of outputs within `outputs`, and of inputs, in which accumulators and eDRAM hold the weights."""
+    tiling, half = context.tiling, context.residency.staging_half
+    streamed = context.passes_through(context.image.add(spec.weight))
+    most = min(tiling.accumulators, half // 4) if streamed else tiling.accumulators
+    parts = [(outputs[0] + start, size) for start, size in split_lanes(outputs[1], most, tiling.lanes)]
+    inputs = split_range(spec.inputs, half // (parts[0][1] * 4)) if streamed else [(0, spec.inputs)]
+    return parts, inputs
 
 
 def split_lanes(size: int, most: int, lanes: int) -> list[tuple[int, int]]:
@@ -107,7 +132,7 @@ def _rows(context: Context, layer: Layer, spec: FcSpec, state: State | None, par
     return rows
 
 
-def _works(context: Context, layer: Layer, spec: FcSpec, state: State | None, tiles: list[_Tile]) -> list[Work]:
+def _works(context: Context, layer: Layer, spec: FcSpec, state: State | None, tiles: list[Tile]) -> list[Work]:
     works: list[Work] = []
     outputs: _Outputs | None = None
     for number, tile in enumerate(tiles):
@@ -121,7 +146,7 @@ def _works(context: Context, layer: Layer, spec: FcSpec, state: State | None, ti
 
 
 def _dense(
-    context: Context, layer: Layer, spec: FcSpec, work: Work, tile: _Tile, number: int, outputs: _Outputs | None
+    context: Context, layer: Layer, spec: FcSpec, work: Work, tile: Tile, number: int, outputs: _Outputs | None
 ) -> _Outputs:
     """A dense tile. Input parts behind the first accumulate onto `outputs`."""
     by_tensor = context.storages.by_tensor
@@ -129,24 +154,9 @@ def _dense(
     target, box = (spec.rows, spec.outputs), (tile.rows, tile.outputs)
     x = context.block(work, data, (spec.rows, spec.inputs), (tile.rows, tile.inputs), 4, read=True)
     z = outputs.z if outputs else context.block(work, output, target, box, 4, read=False)
-    weights, stride, weight_region = _weights(context, spec, work, tile, number)
+    weights = tile_weights(context, spec, work, tile, number)
     bias = context.constant(context.image.add(spec.bias))
-    dense = DenseFc(
-        layer=context.layer,
-        x=x.address,
-        x_stride=x.strides[0],
-        z=z.address,
-        z_stride=z.strides[0],
-        weights=weights,
-        weights_stride=stride,
-        bias=bias + 4 * tile.outputs[0],
-        rows=tile.rows[1],
-        inputs=tile.inputs[1],
-        outputs=tile.outputs[1],
-        accumulate=0 if tile.first else 1,
-    )
-    reads = [x.region, *weight_region] if tile.first else [x.region, *weight_region, z.region]
-    work.computes.append(Planned(dense, reads, [z.region]))
+    work.computes.append(dense_fc(context, tile, x, z, weights, bias, accumulate=not tile.first))
     if tile.last:
         _activate(context, work, spec.activation, z, z, box)
         context.write_back(work, output, z, target, box, 4)
@@ -154,7 +164,7 @@ def _dense(
 
 
 def _delta(
-    context: Context, layer: Layer, spec: FcSpec, work: Work, tile: _Tile, number: int, outputs: _Outputs | None
+    context: Context, layer: Layer, spec: FcSpec, work: Work, tile: Tile, number: int, outputs: _Outputs | None
 ) -> _Outputs:
     """A delta tile; all input parts correct the same linear outputs."""
     assert spec.quantizer is not None
@@ -169,33 +179,15 @@ def _delta(
         outputs = _Outputs(z, z if same else context.block(work, output, target, box, 4, read=False))
     z = outputs.z
     index = context.block(work, state.index, source, part, size, read=True)
-    weights, stride, weight_region = _weights(context, spec, work, tile, number)
+    weights = tile_weights(context, spec, work, tile, number)
+    listed = state.list is not None
     if state.list is None:
         block = context.block(work, data, source, part, 4, read=True)
-        operand = {"x": block.address, "x_stride": block.strides[0]}
     else:
         block = context.block(work, state.list, source, part, size, read=True)
-        operand = {"list": block.address, "list_stride": block.strides[0], "listed": 1}
-    delta = DeltaFc(
-        layer=context.layer,
-        **operand,
-        index=index.address,
-        index_stride=index.strides[0],
-        z=z.address,
-        z_stride=z.strides[0],
-        weights=weights,
-        weights_stride=stride,
-        channel=tile.inputs[0],
-        rows=tile.rows[1],
-        inputs=tile.inputs[1],
-        outputs=tile.outputs[1],
-        commit=1 if tile.last_reader else 0,
-    )
-    writes = [z.region]
-    if tile.last_reader and state.list is None:
-        writes.append(index.region)
+    if tile.last_reader and not listed:
         context.write_back(work, state.index, index, source, part, size)
-    work.computes.append(Planned(delta, [block.region, index.region, z.region, *weight_region], writes))
+    work.computes.append(delta_fc(context, tile, block, index, z, weights, listed=listed))
     if tile.last:
         context.write_back(work, state.linear, z, target, box, 4)
     if tile.last and output is not state.linear:
@@ -204,16 +196,66 @@ def _delta(
     return outputs
 
 
-def _weights(context: Context, spec: FcSpec, work: Work, tile: _Tile, number: int) -> tuple[int, int, list[Region]]:
-    """eDRAM address and stride in elements of the tile's weights, and their bytes where they stream, then dense."""
+def dense_fc(
+    context: Context, tile: Tile, x: Block, z: Block, weights: Weights, bias: int, *, accumulate: bool
+) -> Planned:
+    """A dense tile of blocks [rows, inputs] and [rows, outputs]; `bias` is the eDRAM address of the bias of output 0."""
+    dense = DenseFc(
+        layer=context.layer,
+        x=x.address,
+        x_stride=x.strides[0],
+        z=z.address,
+        z_stride=z.strides[0],
+        weights=weights.address,
+        weights_stride=weights.stride,
+        bias=bias + 4 * tile.outputs[0],
+        rows=tile.rows[1],
+        inputs=tile.inputs[1],
+        outputs=tile.outputs[1],
+        accumulate=1 if accumulate else 0,
+    )
+    reads = [x.region, *weights.regions, z.region] if accumulate else [x.region, *weights.regions]
+    return Planned(dense, reads, [z.region])
+
+
+def delta_fc(
+    context: Context, tile: Tile, operand: Block, index: Block, z: Block, weights: Weights, *, listed: bool
+) -> Planned:
+    """A delta tile of blocks [rows, inputs] and [rows, outputs]; `operand` are the inputs, or their past indices where
+    `listed`."""
+    place = {"list": operand.address, "list_stride": operand.strides[0], "listed": 1}
+    delta = DeltaFc(
+        layer=context.layer,
+        **(place if listed else {"x": operand.address, "x_stride": operand.strides[0]}),
+        index=index.address,
+        index_stride=index.strides[0],
+        z=z.address,
+        z_stride=z.strides[0],
+        weights=weights.address,
+        weights_stride=weights.stride,
+        channel=tile.inputs[0],
+        rows=tile.rows[1],
+        inputs=tile.inputs[1],
+        outputs=tile.outputs[1],
+        commit=1 if tile.last_reader else 0,
+    )
+    writes = [z.region, index.region] if tile.last_reader and not listed else [z.region]
+    return Planned(delta, [operand.region, index.region, z.region, *weights.regions], writes)
+
+
+def tile_weights(context: Context, spec: FcSpec, work: Work, tile: Tile, number: int) -> Weights:
+    """The weights of a tile; where they pass through the eDRAM, half `number` of them, a load joins `work`."""
     constant = context.image.add(spec.weight)
     first = (tile.inputs[0] * spec.outputs + tile.outputs[0]) * 4
-    if context.is_streamed(constant):
+    if context.passes_through(constant):
         whole = tile.outputs[1] == spec.outputs
         run, runs = (tile.outputs[1] * 4, tile.inputs[1]) if not whole else (tile.inputs[1] * spec.outputs * 4, 1)
         address, region = context.stream(work, constant, number, first, run, runs, 0 if whole else spec.outputs * 4)
-        return address, tile.outputs[1], region
-    return context.constant(constant) + first, spec.outputs, []
+        return Weights(address, tile.outputs[1], region)
+    held = context.held.get(constant)
+    if held is not None:
+        return Weights(held.start + first, spec.outputs, [held])
+    return Weights(context.constant(constant) + first, spec.outputs, [])
 
 
 def _activate(context: Context, work: Work, activation: Activation, z: Block, y: Block, box: Box) -> None:

@@ -10,7 +10,8 @@ import onnx_ir as ir
 
 from reuse_compiler.backend.accelerator.isa import Special
 from reuse_compiler.backend.accelerator.lowering.host import operands, read_host
-from reuse_compiler.backend.accelerator.lowering.readers import READERS
+from reuse_compiler.backend.accelerator.lowering.readers import READERS, Reader
+from reuse_compiler.backend.accelerator.lowering.readers.recurrent import read_recurrent_reuse
 from reuse_compiler.backend.accelerator.lowering.readers.values import tensor
 from reuse_compiler.backend.accelerator.lowering.specs import (
     ConvSpec,
@@ -24,6 +25,7 @@ from reuse_compiler.backend.accelerator.lowering.specs import (
 from reuse_compiler.backend.accelerator.shapes import constant
 from reuse_compiler.backend.accelerator.supported import ALIASES, verdict
 from reuse_compiler.operators import Activation, is_reuse
+from reuse_compiler.slots import is_recurrent_reuse, model_slots
 
 __all__ = ["read_graph"]
 
@@ -49,8 +51,9 @@ def read_graph(model: ir.Model) -> LayerGraph:
 def _state_names(model: ir.Model) -> set[str | None]:
     """Names of the graph inputs and outputs that hold the state of reuse sites."""
     names: set[str | None] = set()
-    for node in filter(is_reuse, model.graph):
-        names |= {value.name for value in (*node.inputs[1:3], *node.outputs[1:3]) if value is not None}
+    for slot in model_slots(model):
+        values = (slot.past_index, slot.past_linear, slot.present_index, slot.present_linear, slot.steps)
+        names |= {value.name for value in values if value is not None}
     return names
 
 
@@ -69,7 +72,7 @@ def _schedule(model: ir.Model) -> list[ir.Node]:
 def _layers(node: ir.Node) -> Sequence[Layer]:
     """The layers of a node: one, or the parts that its reader makes of it."""
     supported, _, _ = verdict(node)
-    read = READERS[node.op_type](node) if supported else read_host(node)
+    read = _reader(node)(node) if supported else read_host(node)
     if not isinstance(read, Spec):
         return read
     if isinstance(read, HostSpec):
@@ -86,6 +89,10 @@ def _layers(node: ir.Node) -> Sequence[Layer]:
         spec=read,
     )
     return [layer]
+
+
+def _reader(node: ir.Node) -> Reader:
+    return read_recurrent_reuse if is_recurrent_reuse(node) else READERS[node.op_type]
 
 
 def _fuse(layers: list[Layer], kept: set[str | None]) -> list[Layer]:

@@ -7,7 +7,6 @@ transfer counts as so many bytes more: a larger region keeps less, and moves it 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -16,6 +15,8 @@ import onnx_ir as ir
 
 from reuse_compiler.backend.accelerator.isa import Halt, Host, Instruction, Loop, Over, Space
 from reuse_compiler.backend.accelerator.lowering import conv, fc
+from reuse_compiler.backend.accelerator.lowering.along_axis import lower_resample, lower_scan
+from reuse_compiler.backend.accelerator.lowering.axis_specs import ResampleSpec, ScanSpec
 from reuse_compiler.backend.accelerator.lowering.constants import Constant, ConstantImage, Residency, choose_residency
 from reuse_compiler.backend.accelerator.lowering.elementwise import lower_elementwise, lower_function, lower_select
 from reuse_compiler.backend.accelerator.lowering.emitter import Emitter, MoveCounter, Region, Sink
@@ -24,9 +25,9 @@ from reuse_compiler.backend.accelerator.lowering.matmul import lower_matmul
 from reuse_compiler.backend.accelerator.lowering.move_spec import MoveSpec
 from reuse_compiler.backend.accelerator.lowering.movement import lower_move
 from reuse_compiler.backend.accelerator.lowering.pooling import lower_pool
-from reuse_compiler.backend.accelerator.lowering.reduce import lower_reduce
 from reuse_compiler.backend.accelerator.lowering.recurrent import StepNote, lower_recurrent
 from reuse_compiler.backend.accelerator.lowering.recurrent_spec import RecurrentSpec
+from reuse_compiler.backend.accelerator.lowering.reduce import lower_reduce
 from reuse_compiler.backend.accelerator.lowering.sections import (
     begin_sequence,
     load_constants,
@@ -294,6 +295,8 @@ LOWERERS: Mapping[type[Spec], Callable[[Context, Layer, Any], None]] = {
     PoolSpec: lower_pool,
     ReduceSpec: lower_reduce,
     MatmulSpec: lower_matmul,
+    ScanSpec: lower_scan,
+    ResampleSpec: lower_resample,
     MoveSpec: lower_move,
     HostSpec: _lower_host,
     AliasSpec: _nothing,
@@ -352,7 +355,9 @@ def _sites(graph: LayerGraph, storages: Storages, frame: Emitter) -> Iterator[Si
     for layer in graph.layers:
         spec = layer.spec
         if isinstance(spec, SiteSpec) and spec.quantizer is not None:
-            yield _site(layer.name, graph.row(layer), storages, layer.inputs[0].shape, layer.outputs[0].shape, spec.quantizer)
+            yield _site(
+                layer.name, graph.row(layer), storages, layer.inputs[0].shape, layer.outputs[0].shape, spec.quantizer
+            )
         elif isinstance(spec, RecurrentSpec) and spec.quantizers:
             for site, product in spec.products.items():
                 name, row = f"{layer.name}.{site}", graph.row(layer, f".{site}")

@@ -16,7 +16,7 @@ from reuse_compiler.backend.accelerator.lowering.work import (
 )
 from reuse_compiler.quantizers import LinearQuantizer
 
-__all__ = ["configure_quantizer", "deadband_array", "quantize_shared"]
+__all__ = ["configure_quantizer", "deadband_array", "quantize_shared", "quantizer_configuration"]
 
 
 def deadband_array(quantizer: LinearQuantizer) -> tuple[float, ...]:
@@ -26,18 +26,20 @@ def deadband_array(quantizer: LinearQuantizer) -> tuple[float, ...]:
 
 def configure_quantizer(context: Context, quantizer: LinearQuantizer) -> None:
     """Load the quantizer of the layer."""
+    context.emitter.control(quantizer_configuration(context, quantizer))
+
+
+def quantizer_configuration(context: Context, quantizer: LinearQuantizer) -> ConfigureQuantizer:
+    """The instruction that loads a quantizer."""
     channels = deadband_array(quantizer)
-    address = context.constant(context.image.add_floats(channels)) if channels else 0
-    context.emitter.control(
-        ConfigureQuantizer(
-            layer=context.layer,
-            step=quantizer.step,
-            zero=quantizer.zero,
-            clusters=quantizer.clusters,
-            deadband=quantizer.deadband if isinstance(quantizer.deadband, float) else 0.0,
-            deadband_channels=len(channels),
-            deadband_address=address,
-        )
+    return ConfigureQuantizer(
+        layer=context.layer,
+        step=quantizer.step,
+        zero=quantizer.zero,
+        clusters=quantizer.clusters,
+        deadband=quantizer.deadband if isinstance(quantizer.deadband, float) else 0.0,
+        deadband_channels=len(channels),
+        deadband_address=context.constant(context.image.add_floats(channels)) if channels else 0,
     )
 
 

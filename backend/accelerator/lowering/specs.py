@@ -18,8 +18,8 @@ from reuse_compiler.quantizers import LinearQuantizer
 __all__ = [
     "NUMBERS",
     "AliasSpec",
-    "BroadcastSpec",
     "Booking",
+    "BroadcastSpec",
     "ConvSpec",
     "ElementwiseSpec",
     "FcSpec",

@@ -54,6 +54,8 @@ class Work:
     loads: list[Planned] = field(default_factory=list)
     computes: list[Planned] = field(default_factory=list)
     stores: list[Planned] = field(default_factory=list)
+    controls: list[Instruction] = field(default_factory=list)  # configuration that the computes need
+    notes: list[object] = field(default_factory=list)  # what holds when the computes are done
     linear: Block | None = None  # where the tile's linear outputs are
 
 
@@ -72,6 +74,11 @@ class Context:
     loaded: dict[Storage, tuple[Shape, int]] = field(default_factory=dict)
     stored: set[Storage] = field(default_factory=set)
     quantized: set[Storage] = field(default_factory=set)
+    held: dict[Constant, Region] = field(
+        default_factory=dict
+    )  # streamed weights that the layer keeps for all its steps
+    parts: dict[str, int] = field(default_factory=dict)  # rows of reports of the layer, by the part of the name
+    step_rows: tuple[int, ...] = ()  # row of reports of each step of the schedule
     host_calls: int = 0
     _top: int = 0
     _limit: int = 0
@@ -103,6 +110,15 @@ class Context:
             work.loads += self._transfers(Load(space=Space.BUFFER), storage, block, shape, box, itemsize)
         return block
 
+    def scratch(self, extents: Shape, itemsize: int = 4) -> Block:
+        """A block of the staging region that nothing stands behind."""
+        size = math.prod(extents) * itemsize
+        if self._top + size > self._limit:
+            raise StagingTooSmallError("scratch")
+        block = Block(self._top, dense_strides(extents), Region(STAGING, self._top, self._top + size))
+        self._top += aligned(size)
+        return block
+
     def load(self, storage: Storage, block: Block, shape: Shape, box: Box, itemsize: int) -> Planned:
         """A load of `box` of a storage in DRAM into `block`."""
         return self._transfer(Load(space=Space.BUFFER), storage, block, shape, box, itemsize)
@@ -126,7 +142,7 @@ class Context:
         count = storage.bytes
         block = resident_block(storage, storage.buffer_address, (count,), ((0, count),), 1)
         planned = self._transfer(Store(), storage, block, (count,), ((0, count),), 1)
-        instruction = replace(planned.instruction, layer=storage.first)
+        instruction = replace(planned.instruction, layer=self.step_rows[storage.first])
         self.emitter.emit(instruction, planned.reads, planned.writes)
 
     def constant(self, constant: Constant) -> int:
@@ -136,6 +152,10 @@ class Context:
     def is_streamed(self, constant: Constant) -> bool:
         """Whether the constant passes through the eDRAM tile by tile."""
         return constant not in self.residency.resident
+
+    def passes_through(self, constant: Constant) -> bool:
+        """Whether every tile loads its part of the constant anew."""
+        return self.is_streamed(constant) and constant not in self.held
 
     def stream(
         self, work: Work, constant: Constant, half: int, offset: int, run_bytes: int, runs: int = 1, stride: int = 0
@@ -286,7 +306,11 @@ def pipeline(emitter: Sink, works: Sequence[Work]) -> None:
     for i, work in enumerate(works):
         if i + 1 < len(works):
             _emit(emitter, works[i + 1].loads)
+        for instruction in work.controls:
+            emitter.control(instruction)
         _emit(emitter, work.computes)
+        for note in work.notes:
+            emitter.note(note)
         _emit(emitter, work.stores)
 
 

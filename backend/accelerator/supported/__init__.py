@@ -8,16 +8,35 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from reuse_compiler.backend.accelerator.supported import elementwise, movement, pooling, weights
-from reuse_compiler.backend.accelerator.supported.names import ALIASES, BINARY, FUNCTIONS, POOLS
+from reuse_compiler.backend.accelerator.supported import (
+    elementwise,
+    matmul,
+    movement,
+    pooling,
+    recurrent,
+    reductions,
+    resize,
+    weights,
+)
+from reuse_compiler.backend.accelerator.supported.names import ALIASES, POOLS
 from reuse_compiler.backend.accelerator.supported.rule import Rule
 from reuse_compiler.operators import is_reuse
+from reuse_compiler.slots import is_recurrent_reuse
 
-__all__ = ["ALIASES", "BINARY", "FUNCTIONS", "NO_INSTRUCTION", "POOLS", "RULES", "Rule", "verdict"]
+__all__ = ["ALIASES", "NO_INSTRUCTION", "POOLS", "RULES", "Rule", "verdict"]
 
 NO_INSTRUCTION = "no instruction for the operator"
 
-RULES: dict[str, tuple[Rule, ...]] = {**weights.RULES, **pooling.RULES, **elementwise.RULES, **movement.RULES}
+RULES: dict[str, tuple[Rule, ...]] = {
+    **weights.RULES,
+    **pooling.RULES,
+    **elementwise.RULES,
+    **movement.RULES,
+    **reductions.RULES,
+    **matmul.RULES,
+    **resize.RULES,
+    **recurrent.RULES,
+}
 """Rules by operator, tried in order; an operator that is not among them has no instruction."""
 
 
@@ -25,7 +44,10 @@ def verdict(node: ir.Node) -> tuple[bool, str, str]:
     """Whether the accelerator executes `node`; else the rule that it breaks and the measured value."""
     if is_reuse(node):
         return True, "a reuse operator", ""
-    rules = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    if is_recurrent_reuse(node):
+        rules: tuple[Rule, ...] | None = recurrent.REUSE_RULES
+    else:
+        rules = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if rules is None:
         return False, NO_INSTRUCTION, node.op_type
     for rule in rules:
