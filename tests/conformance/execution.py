@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.hardware import load_hardware
 from reuse_compiler.backend.accelerator.lowering import lower
+from reuse_compiler.check import check
 from reuse_compiler.operators import DOMAIN
 from reuse_compiler.replay import Replay
 from reuse_compiler.session import Session
@@ -61,15 +62,18 @@ def portable(case: Case) -> Execution:
 
 
 def on_accelerator(case: Case) -> Execution:
-    """The reuse model on the accelerator's interpreter."""
+    """The reuse model on the accelerator's interpreter. Of what it leaves to the host `check` must have said so."""
     program = lower(case.reuse_model, load_hardware("isca18").tiling, case.model.sha256)
     backends = {layer.name: layer.backend for layer in program.layers}
     elsewhere = [site.node for site in case.sites if backends.get(site.node, backends.get(site.of)) != "reuse"]
     assert not elsewhere, f"sites {elsewhere} do not run on the accelerator"
+    hosted = {layer.name: layer.op for layer in program.layers if layer.backend == "host"}
+    said = {verdict.node: verdict.verdict for verdict in check(case.model)}
+    differing = [node for node in said.keys() | hosted.keys() if (said.get(node) == "host") != (node in hosted)]
+    assert not differing and "rejected" not in said.values(), f"check says otherwise of {differing}: {said}"
     simulator = Simulator(program, case.model, {}, threads=1)
     outputs = _run(case, lambda frame: simulator.run(frame).outputs, simulator.interpreter)
-    hosted = tuple(layer.op for layer in program.layers if layer.backend == "host")
-    return Execution(outputs, len(program.layers) - len(hosted), hosted)
+    return Execution(outputs, len(program.layers) - len(hosted), tuple(hosted.values()))
 
 
 def _run(case: Case, run: Callable[[Frame], Mapping[str, Any]], holder: _Holder) -> list[dict[str, Any]]:
