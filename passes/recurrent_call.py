@@ -49,7 +49,11 @@ def replace_by_function(
     graph.insert_before(node, call)
     for old, new in zip(node.outputs, outputs[: len(node.outputs)], strict=True):
         ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+    read = [value for value in node.inputs if value is not None]
     graph.remove(node, safe=True)
+    for value in read:
+        if value.name in graph.initializers and not value.uses() and not value.is_graph_output():
+            del graph.initializers[value.name]
     return dict(zip(sign.outputs, outputs, strict=True))
 
 
