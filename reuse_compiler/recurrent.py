@@ -92,6 +92,8 @@ class Layer:
     kind : {"LSTM", "GRU", "RNN"}
     steps, batch, inputs, hidden : int
         The time axis, the rows, and the sizes of x and h.
+    executed : int
+        Steps of all rows together that are not beyond a row's constant length.
     reverse : bool
         The steps run from the last to the first.
     reset_first : bool
@@ -108,6 +110,7 @@ class Layer:
     batch: int
     inputs: int
     hidden: int
+    executed: int
     reverse: bool
     reset_first: bool
     input_forget: bool
@@ -157,12 +160,15 @@ def read_layer(node: ir.Node) -> Layer:
     assert x is not None and x.shape is not None and recurrence is not None and recurrence.shape is not None
     steps, batch, inputs = x.shape.numpy()
     clip = node.attributes.get_float("clip", 0.0) or 0.0
+    given = node.inputs[4] if len(node.inputs) > 4 else None
+    lengths = None if given is None or given.const_value is None else given.const_value.numpy()
     return Layer(
         kind=kind,
         steps=steps,
         batch=batch,
         inputs=inputs,
         hidden=recurrence.shape.numpy()[-1],
+        executed=steps * batch if lengths is None else int(lengths.sum()),
         reverse=node.attributes.get_string("direction", "forward") == "reverse",
         reset_first=kind == "GRU" and not node.attributes.get_int("linear_before_reset", 0),
         input_forget=bool(node.attributes.get_int("input_forget", 0)),

@@ -43,7 +43,7 @@ class Site:
         Of a CONV.
     rows, in_features, out_features : int
         Of an FC; rows is the product of the leading axes. Of a CONV: the batch, and its channels. Of a recurrent layer:
-        the steps times the batch, and the linear outputs of a step.
+        the steps of all rows together, and the linear outputs of a step.
     layer, operand : str
         Of a recurrent layer: the node, and x, h or r.
     recurrent : Layer or None
@@ -159,7 +159,7 @@ def _recurrent(node: ir.Node) -> list[Site]:
             weight=_name(node.inputs[1 if operand == "x" else 2]),
             bias=None if bias is None else _name(bias),
             geometry=None,
-            rows=layer.steps * layer.batch,
+            rows=layer.executed,
             in_features=layer.width(operand),
             out_features=layer.outputs(operand),
             layer=str(node.name),
