@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.isa import Fill, Space
 from reuse_compiler.backend.accelerator.lowering.cells import CellWork
+from reuse_compiler.backend.accelerator.lowering.emitter import Region
 from reuse_compiler.backend.accelerator.lowering.panels import Panel, Range
 from reuse_compiler.backend.accelerator.lowering.recurrent_spec import RecurrentSpec, StepRows
 from reuse_compiler.backend.accelerator.lowering.specs import Layer
@@ -158,7 +160,8 @@ class RecurrentMemory:
         panel = self._within(self._x_slots[position % 2], rows)
         box = ((start, rows.count), (0, self._spec.inputs))
         shape = (self._spec.steps * self._spec.rows, self._spec.inputs)
-        work.loads.append(self._context.load(self._x, panel.block, shape, box, 4))
+        load = self._context.load(self._x, panel.block, shape, box, 4)
+        work.loads.append(replace(load, reads=[_in_dram(self._x)]))
         return panel
 
     def h(self, step: int, position: int, rows: StepRows) -> Panel:
@@ -178,7 +181,9 @@ class RecurrentMemory:
         if self._y is not None and self._all_y is None:
             box = ((step * self._spec.rows + rows.start, rows.count), (0, self._spec.hidden))
             shape = (self._spec.steps * self._spec.rows, self._spec.hidden)
-            self._context.write_back(work, self._y, h.block, shape, box, 4)
+            saved = Work()
+            self._context.write_back(saved, self._y, h.block, shape, box, 4)
+            work.stores += [replace(store, writes=[_in_dram(self._y)]) for store in saved.stores]
 
     def save_last(self, what: str) -> None:
         """Copy the last ``h`` or ``c`` to its output, where that is used."""
@@ -208,6 +213,12 @@ class RecurrentMemory:
             position = 0 if last < 0 else spec.order.index(last)
             yield (start, count), self._within(self._initial_h, rows) if last < 0 else self.h(last, position, rows)
             start += count
+
+
+def _in_dram(storage: Storage) -> Region:
+    """All of a tensor: its rows, one a step, would be too many to keep apart."""
+    assert storage.dram_address is not None
+    return Region((storage, Space.DRAM), storage.dram_address, storage.dram_address + storage.bytes)
 
 
 def _sizes(box: tuple[Range, Range]) -> tuple[int, int]:
