@@ -18,7 +18,7 @@ FOLDERS = {
     "reuse_compiler.models": ROOT / "models",
 }
 # What flows and what is computed from it alone: every folder may use these.
-GROUND = {"document", "errors", "files", "geometry", "macs", "operators", "plan", "quantizers"}
+GROUND = {"document", "errors", "files", "geometry", "macs", "operators", "plan", "quantizers", "recurrent", "slots"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -89,6 +89,7 @@ class SiteInfo:
     shape: tuple[int, ...]
     linear_shape: tuple[int, ...]
     index_dtype: str
+    zero: int = 0  # the index that a sequence starts with
     time_steps: int = 0
     steps: tuple[StepIndices, ...] = ()
 

@@ -77,6 +77,9 @@ class Interpreter:
         """Begin a sequence: execute its section, which writes the state that a sequence starts with."""
         for step in self._start:
             step()
+        for site in self.code.sites:
+            if site.time_steps:
+                self._steps[site.node][...] = site.zero
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Execute one frame: arrays by input name to arrays by output name. `counts` then holds its trace row."""

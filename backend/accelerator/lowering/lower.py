@@ -390,4 +390,5 @@ def _site(
         shape=shape,
         linear_shape=linear_shape,
         index_dtype=quantizer.index_dtype.name,
+        zero=quantizer.zero,
     )
