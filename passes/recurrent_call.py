@@ -52,8 +52,8 @@ def replace_by_function(
     read = [value for value in node.inputs if value is not None]
     graph.remove(node, safe=True)
     for value in read:
-        if value.name is not None and value.name in graph.initializers and not value.uses():
-            del graph.initializers[value.name]
+        if value.is_initializer() and not value.uses() and not value.is_graph_output():
+            del graph.initializers[str(value.name)]
     return dict(zip(sign.outputs, outputs, strict=True))
 
 
