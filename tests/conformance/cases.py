@@ -11,10 +11,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from reuse_compiler.fitting import fit
 from reuse_compiler.frontend import Model, load
 from reuse_compiler.passes.rewrite import rewrite
-from reuse_compiler.plan import ModelRef, Plan, QuantizerSpec
+from reuse_compiler.plan import ModelRef, Plan, QuantizerSpec, SitePlan
 from reuse_compiler.profiling import profile
 from reuse_compiler.quantizers import MAX_CLUSTERS
 from reuse_compiler.sites import Site, find_sites
@@ -25,6 +24,7 @@ __all__ = ["Case", "compile_case"]
 
 _CHANGED = 0.25
 _FACTOR = 0.5
+_HALF = MAX_CLUSTERS // 2
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Case:
     model : Model
         As the frontend gives it, parameters bound.
     plan : Plan
-        Every site reuses, with as many clusters as there can be over what the stream shows.
+        Every site reuses, with as many clusters as there can be.
     sites : list of Site
     reuse_model : onnx_ir.Model
     frames : list of dict
@@ -63,17 +63,18 @@ def compile_case(model: onnx.ModelProto, inputs: Mapping[str, Any], folder: Path
 
 
 def _planned(model: Model, frames: list[dict[str, Any]]) -> Plan:
-    """Every site reuses: fitted to `frames`, or where they do not vary (a first state of zeros) over what they are."""
+    """Every site reuses, as finely as there are indices for what `frames` show.
+
+    The centroids reach to 1 at least: a state that is the rounding of a difference of ones has no precision of its own.
+    """
     seen = profile(model, open_stream(frames, model.inputs), threads=1)
-    ranges = {site.node: seen.tensor_of(site.node) for site in seen.sites}
-    still = [node for node, tensor in ranges.items() if tensor.minimum == tensor.maximum]
-    plan = fit(model, seen, clusters=MAX_CLUSTERS, exclude=still)
-    for number, site in enumerate(plan.sites):
-        if site.node in still:
-            step = float(np.float32(abs(ranges[site.node].maximum) or 1.0)) / (MAX_CLUSTERS // 2)
-            spec = QuantizerSpec(step=step, zero=MAX_CLUSTERS // 2, clusters=MAX_CLUSTERS)
-            plan.sites[number] = site.model_copy(update={"mode": "reuse", "quantizer": spec})
-    return plan
+    sites = []
+    for site in seen.sites:
+        tensor = seen.tensor_of(site.node)
+        reach = max(1.0, -tensor.minimum, tensor.maximum)
+        spec = QuantizerSpec(step=float(np.float32(reach / _HALF)), zero=_HALF, clusters=MAX_CLUSTERS)
+        sites.append(SitePlan(node=site.node, input=site.input, op=site.op, mode="reuse", quantizer=spec))
+    return Plan(model=seen.model, sites=sites)
 
 
 def _open_shapes(model: onnx.ModelProto, inputs: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
