@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-__all__ = ["broadcast_axes", "constant", "shape_of"]
+__all__ = ["broadcast_axes", "constant", "matrix_axes", "shape_of"]
 
 Shape = tuple[int, ...]
 
@@ -28,15 +28,15 @@ def constant(value: ir.Value | None) -> NDArray[Any] | None:
     return value.const_value.numpy()
 
 
-def broadcast_axes(a: Sequence[int], b: Sequence[int], out: Sequence[int]) -> tuple[Shape, Shape, Shape]:
-    """Sizes of the axes that a broadcast needs, and the strides of both operands in elements.
+def broadcast_axes(operands: Sequence[Sequence[int]], out: Sequence[int]) -> tuple[Shape, tuple[Shape, ...]]:
+    """Sizes of the axes that a broadcast of operands of these shapes needs, and the strides of each in elements.
 
-    Axes of size 1 are dropped, and neighbours merged where one stride serves both operands. A stride of zero repeats
+    Axes of size 1 are dropped, and neighbours merged where one stride serves every operand. A stride of zero repeats
     the operand.
     """
     sizes: list[int] = []
-    strides: list[list[int]] = [[], []]
-    steps = [_strides(a, len(out)), _strides(b, len(out))]
+    strides: list[list[int]] = [[] for _ in operands]
+    steps = [_strides(shape, len(out)) for shape in operands]
     for axis, size in enumerate(out):
         if size == 1:
             continue
@@ -49,7 +49,17 @@ def broadcast_axes(a: Sequence[int], b: Sequence[int], out: Sequence[int]) -> tu
             sizes.append(size)
             for side, step in zip(strides, here, strict=True):
                 side.append(step)
-    return tuple(sizes), tuple(strides[0]), tuple(strides[1])
+    return tuple(sizes), tuple(tuple(side) for side in strides)
+
+
+def matrix_axes(left: Sequence[int], right: Sequence[int]) -> tuple[Shape, tuple[Shape, Shape]]:
+    """Sizes of the axes that products of these stacks of matrices run over, two or more, and those of each operand there:
+    1 where its matrices repeat."""
+    out = np.broadcast_shapes(tuple(left[:-2]), tuple(right[:-2]))
+    sizes, strides = broadcast_axes([left[:-2], right[:-2]], out)
+    missing = (1,) * (2 - len(sizes))
+    mine = [tuple(size if stride else 1 for size, stride in zip(sizes, side, strict=True)) for side in strides]
+    return missing + sizes, (missing + mine[0], missing + mine[1])
 
 
 def _strides(shape: Sequence[int], rank: int) -> list[int]:

@@ -24,6 +24,8 @@ class Element(Choice):
     UINT32 = 7, "4 bytes"
     INT64 = 8, "8 bytes"
     UINT64 = 9, "8 bytes"
+    FLOAT16 = 10, "2 bytes, IEEE 754: converted, not computed with"
+    FLOAT64 = 11, "8 bytes, IEEE 754: converted, not computed with"
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -156,12 +156,6 @@ def _power(x: Array, y: Array) -> Array:
     return np.where(y < 0, below, power)
 
 
-def _shift(x: Array, y: Array, shift: Callable[[Array, Array], Array]) -> Array:
-    """All bits are gone where `y` is the width or more."""
-    width = x.dtype.itemsize * 8
-    return np.where(y < width, shift(x, np.minimum(y, x.dtype.type(width - 1))), x.dtype.type(0))
-
-
 class Binary(Computed):
     """Element-wise functions of two operands of one type."""
 
@@ -183,5 +177,5 @@ class Binary(Computed):
     AND = 15, "the bits that are set in both", _S, np.bitwise_and
     OR = 16, "the bits that are set in either", _S, np.bitwise_or
     XOR = 17, "the bits that are set in one alone", _S, np.bitwise_xor
-    SHIFT_LEFT = 18, "a shifted left by b bits", _S, lambda a, b: _shift(a, b, np.left_shift)
-    SHIFT_RIGHT = 19, "a shifted right by b bits", _S, lambda a, b: _shift(a, b, np.right_shift)
+    SHIFT_LEFT = 18, "a shifted left by b bits", _S, np.left_shift
+    SHIFT_RIGHT = 19, "a shifted right by b bits, its sign kept", _S, np.right_shift

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reuse_compiler.backend.accelerator.isa import Function
+from reuse_compiler.backend.accelerator.isa import Element, Function
 from reuse_compiler.backend.accelerator.lowering.emitter import Box
 from reuse_compiler.backend.accelerator.lowering.specs import FunctionSpec, Layer
 from reuse_compiler.backend.accelerator.lowering.storage import Storage
@@ -42,9 +42,12 @@ def run_bytes(sizes: tuple[int, ...] | None, axis: int, count: int) -> int:
 
 
 def run_boxes(context: Context, layer: Layer, sizes: tuple[int, ...], staged: Callable[[int, int], int]) -> list[Box]:
-    """Runs of an array whose staged bytes, by axis and count along it, one half holds, or all where it is one run."""
+    """Runs of an array whose staged bytes, by axis and count along it, one half holds, or all where it is one run. A run
+    has no more than the four axes of an instruction."""
 
     def fits(axis: int, count: int, alone: bool) -> bool:
+        if sum(extent > 1 for _, extent in run_box(sizes, axis, count)) > 4:
+            return False
         needed = staged(axis, count)
         return needed <= context.placement.staging_bytes // (1 if alone else 2) - (64 if needed else 0)
 
@@ -68,8 +71,10 @@ def function_block(
     sizes: tuple[int, int, int, int],
     x_strides: tuple[int, int, int],
     y_strides: tuple[int, int, int],
+    element: Element = Element.FLOAT32,
+    result: Element = Element.FLOAT32,
 ) -> Planned:
-    """One function over a block of four axes, the innermost contiguous."""
+    """One function over a block of four axes, the innermost contiguous, from `element` to `result`."""
     fields = {
         **{f"x_stride{axis}": stride for axis, stride in enumerate(x_strides)},
         **{f"y_stride{axis}": stride for axis, stride in enumerate(y_strides)},
@@ -78,6 +83,8 @@ def function_block(
     function = Function(
         layer=context.layer,
         function=spec.function,
+        element=element,
+        result=result,
         alpha=spec.alpha,
         beta=spec.beta,
         x=x.address,

@@ -42,10 +42,11 @@ class Parts:
         self._layers: list[Layer] = []
 
     def operand(self, position: int) -> Value:
-        """The node's input at `position`."""
+        """The node's input at `position`; of float16 converted, since it is not computed with."""
         value = value_at(self._node, position)
         array = constant(value)
-        return tensor(value) if array is None else array
+        operand = tensor(value) if array is None else array
+        return self.converted(operand, "float32") if np.dtype(operand.dtype) == np.float16 else operand
 
     def given(self, position: int) -> Value | None:
         """The node's input at `position`, or None where it has none."""
@@ -95,12 +96,13 @@ class Parts:
         return self.layer(AliasSpec(), [x], shape, x.dtype) if isinstance(x, Tensor) else np.reshape(x, shape)
 
     def layers(self, *results: Value) -> list[Layer]:
-        """The layers; `results` take the places of the node's outputs, in their order, and have their elements. Outputs
-        without a name are left out."""
+        """The layers; `results`, converted to their types, take the places of the node's outputs, in their order, and
+        have their elements. Outputs without a name are left out."""
         outputs = [tensor(value) if value.name else None for value in self._node.outputs]
         names: dict[str, Tensor] = {}
         for output, result in zip(outputs, results, strict=False):
             if output is not None:
+                result = self.converted(result, output.dtype)
                 made = any(result in layer.outputs for layer in self._layers)
                 copy = result if made else self.function(Special.IDENTITY, result)
                 assert isinstance(copy, Tensor), "the rules leave nodes without a run-time operand to the frontend"
