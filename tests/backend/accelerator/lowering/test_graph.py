@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,15 +11,12 @@ import onnx_ir as ir
 import pytest
 from numpy.typing import NDArray
 
-from reuse_compiler.backend.accelerator.isa import Binary, Pooling, Special
+from reuse_compiler.backend.accelerator.isa import Pooling
 from reuse_compiler.backend.accelerator.lowering.graph import read_graph
 from reuse_compiler.backend.accelerator.lowering.specs import (
-    AliasSpec,
     ConcatSpec,
     ConvSpec,
-    ElementwiseSpec,
     FcSpec,
-    FunctionSpec,
     HostSpec,
     LayerGraph,
     PoolSpec,
@@ -121,41 +117,6 @@ def test_a_linear_output_that_is_an_output_is_not_fused() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ all other operators
-
-SIX: Any = np.float32(6)
-LARGEST = float(np.finfo(np.float32).max)
-
-
-@pytest.mark.parametrize(
-    ("body", "spec"),
-    [
-        ("y = Relu (x)", FunctionSpec(Special.RAMP, 0.0, math.inf)),
-        ("y = LeakyRelu (x)", FunctionSpec(Special.RAMP, 0.01, math.inf)),
-        ("y = LeakyRelu <alpha=0.5> (x)", FunctionSpec(Special.RAMP, 0.5, math.inf)),
-        ("y = Clip (x, zero, six)", FunctionSpec(Special.RAMP, 0.0, 6.0)),
-        ("y = Clip (x, zero)", FunctionSpec(Special.RAMP, 0.0, math.inf)),
-        ("y = Clip (x, one, six)", FunctionSpec(Special.CLIP, -1.0, 6.0)),
-        ("y = Clip (x, , six)", FunctionSpec(Special.CLIP, -LARGEST, 6.0)),
-        ("y = Clip (x)", FunctionSpec(Special.CLIP, -LARGEST, LARGEST)),
-        ("y = Elu <alpha=2.0> (x)", FunctionSpec(Special.ELU, 2.0)),
-        ("y = HardSigmoid <alpha=0.25> (x)", FunctionSpec(Special.HARD_SIGMOID, 0.25, 0.5)),
-        ("y = Sigmoid (x)", FunctionSpec(Special.SIGMOID)),
-        ("y = Reciprocal (x)", FunctionSpec(Special.RECIPROCAL)),
-        ("y = Add (x, x)", ElementwiseSpec(Binary.ADD, False, None, (24,), (1,), (1,))),
-        ("y = Sub (x, six)", ElementwiseSpec(Binary.SUB, False, SIX, (24,), (1,), (0,))),
-        ("y = Div (six, x)", ElementwiseSpec(Binary.DIV, True, SIX, (24,), (1,), (0,))),
-        ("y = Identity (x)", AliasSpec()),
-    ],
-)
-def test_functions_and_arithmetic(body: str, spec: Spec) -> None:
-    found = only("(float[1,2,3,4] x) => (float[1,2,3,4] y)", body, zero=0, six=SIX, one=-1)
-    assert found == spec
-
-
-def test_a_broadcast_needs_only_the_axes_that_differ() -> None:
-    spec = only("(float[1,2,3,4] x) => (float[1,2,3,4] y)", "y = Mul (x, c)", c=np.ones((2, 1, 1), np.float32))
-    assert isinstance(spec, ElementwiseSpec)
-    assert (spec.sizes, spec.a_strides, spec.b_strides) == ((2, 12), (12, 1), (1, 0))
 
 
 @pytest.mark.parametrize(
