@@ -49,11 +49,11 @@ def find_boxes(numbers: Numbers, bases: Sequence[int], most: int) -> list[BoxMov
     `bases` are the first numbers of the operands in ascending order; below them are constants. Every box is of one
     source, and `first` counts from the source's begin.
     """
+    numbers = numbers.reshape([size for size in numbers.shape if size > 1] or [1])
     strides = [math.prod(numbers.shape[axis + 1 :]) for axis in range(numbers.ndim)]
-    strides = [stride for stride, size in zip(strides, numbers.shape, strict=True) if size > 1]
     starts = np.array([0, *bases])
     found: list[BoxMove] = []
-    pending = [(numbers.squeeze(), 0)]
+    pending = [(numbers, 0)]
     while pending:
         part, target = pending.pop()
         lines = _lines(part)
@@ -120,7 +120,7 @@ def _source(number: int, starts: Line) -> int:
 
 def _is_of_one_source(lines: Sequence[Line], starts: Line) -> bool:
     """Whether the least and the greatest number of a separable part have one source."""
-    first = int(lines[0][0]) if lines else 0
+    first = int(lines[0][0])
     low, high = (first + sum(int(end(line)) - first for line in lines) for end in (np.min, np.max))
     return _source(low, starts) == _source(high, starts)
 
@@ -155,7 +155,7 @@ def _irregularities(part: Numbers, axis: int) -> list[int]:
 
 def _boxes(lines: Sequence[Line], strides: Sequence[int], target: int, starts: Line) -> Iterator[BoxMove]:
     """The boxes of a separable part of one source: each combination of runs of its lines."""
-    first = int(lines[0][0]) if lines else 0
+    first = int(lines[0][0])
     for runs in itertools.product(*(_runs(line) for line in lines)):
         begin = first + sum(run.first - first for run in runs)
         source = _source(begin, starts)

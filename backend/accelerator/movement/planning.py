@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,14 +11,26 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.movement.boxes import copies, find_boxes
-from reuse_compiler.backend.accelerator.movement.moves import CONSTANTS, Move, TableMove
+from reuse_compiler.backend.accelerator.movement.moves import CONSTANTS, Axis, BoxMove, Move, TableMove
 from reuse_compiler.backend.accelerator.movement.numbering import Numbering, number_elements
 from reuse_compiler.backend.accelerator.movement.tables import find_tables
+from reuse_compiler.backend.accelerator.shapes import shape_of
 
-__all__ = ["MOST_COPIES", "MOST_ENTRIES", "MOST_ROW_BYTES", "MovedOutput", "Movement", "plan_movement"]
+__all__ = [
+    "MOST_CONSTANT_BYTES",
+    "MOST_COPIES",
+    "MOST_ENTRIES",
+    "MOST_ROW_BYTES",
+    "MovedOutput",
+    "Movement",
+    "plan_movement",
+    "surely_moves",
+]
 
 MOST_COPIES = 1024
 """Strided boxes of one output."""
+MOST_CONSTANT_BYTES = 1 << 22
+"""Bytes of the constants among the operands: they stay in the eDRAM."""
 MOST_ENTRIES = 1 << 18
 """Entries of the tables of one output: they stay in the eDRAM."""
 MOST_ROW_BYTES = 1 << 18
@@ -30,7 +43,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class MovedOutput:
-    """An output and its moves, which together write every element of it; `too_many` says why there are none.
+    """An output and its moves, which together and in this order write it; `too_many` says why there are none.
 
     `operands` are those that the moves read, by the numbers that they give, `constants` what they read from there.
     """
@@ -47,6 +60,15 @@ class Movement:
     """What a node that only moves elements does for those of its outputs that are used."""
 
     outputs: tuple[MovedOutput, ...]
+
+
+def surely_moves(node: ir.Node) -> bool:
+    """Whether `node` is so small that tables hold all of its outputs, however its elements are moved."""
+    sizes = [math.prod(shape_of(value) or ()) for value in node.inputs if value is not None]
+    outputs = [math.prod(shape_of(value) or ()) for value in node.outputs]
+    assert node.outputs[0].dtype is not None
+    widest = (sum(sizes) + 2) * node.outputs[0].dtype.itemsize
+    return widest <= MOST_ROW_BYTES and max(outputs) * (len(sizes) + 1) <= MOST_ENTRIES
 
 
 def plan_movement(node: ir.Node) -> Movement:
@@ -68,11 +90,19 @@ def _planned(numbering: Numbering, position: int) -> MovedOutput:
     entries = sum(len(table.table) for table in tables)
     widest = max((table.row_span * itemsize for table in tables), default=0)
     if entries <= MOST_ENTRIES and widest <= MOST_ROW_BYTES:
-        return _compact(numbering, value, tables)
+        return _compact(numbering, value, [_filled(table) for table in tables])
     if boxes is not None and count <= MOST_COPIES:
         return _compact(numbering, value, boxes)
     text = f"{value.name} takes more than {MOST_COPIES:,} boxes, or {entries:,} entries over {widest:,} bytes"
     return MovedOutput(value, (), numbering.constants[:0], (), text)
+
+
+def _filled(table: TableMove) -> Move:
+    """The same, where one constant is all that the first table gives: that goes everywhere, the others overwrite it."""
+    if table.source != CONSTANTS or table.rows > 1:
+        return table
+    axes = (Axis(table.elements, 0, 1),) if table.elements > 1 else ()
+    return BoxMove(CONSTANTS, table.first, 0, axes)
 
 
 def _compact(numbering: Numbering, value: ir.Value, moves: Sequence[Move]) -> MovedOutput:

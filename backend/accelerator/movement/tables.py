@@ -60,7 +60,8 @@ def _peel(numbers: Numbers, mask: Mask, *, leading: bool) -> tuple[int, int, Num
             break
         if size > 1:
             taken.append((size, stride))
-        numbers, mask = (np.moveaxis(array, axis, 0)[0, ...] for array in (numbers, mask))
+        numbers = np.moveaxis(numbers, axis, 0)[0, ...]
+        mask = np.moveaxis(mask, axis, 0)[0, ...]
     sizes = math.prod(size for size, _ in taken)
     innermost = taken[-1] if leading and taken else taken[0] if taken else (1, 0)
     return sizes, innermost[1], numbers, mask
