@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ from reuse_compiler.frontend import Model
 from reuse_compiler.model_profile import Profile
 from reuse_compiler.onnx_session import open_session
 from reuse_compiler.passes.rewrite import rewrite
+from reuse_compiler.passes.show_steps import ShowSteps
 from reuse_compiler.plan import Plan
 from reuse_compiler.profiling import profile
 from reuse_compiler.quantizers import LinearQuantizer
@@ -53,9 +55,12 @@ def recording(real: ModuleType, request: pytest.FixtureRequest) -> Recording:
 
 
 def tapped(model: Model, stream: Stream, state: dict[str, str]) -> Iterator[dict[str, NDArray[Any]]]:
-    """The tensors that sites read, in each frame."""
-    names = list(dict.fromkeys(site.input for site in find_sites(model)))
-    proto = model.proto()
+    """The tensors that sites read, in each frame; of a recurrent layer, time first."""
+    sites = find_sites(model)
+    names = list(dict.fromkeys(site.input for site in sites))
+    network = model.ir.clone()
+    ShowSteps(tuple(sites))(network)
+    proto = ir.to_proto(network)
     shown = {spec.name for spec in (*model.inputs, *model.outputs)}
     proto.graph.output.extend(
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names if name not in shown
@@ -86,7 +91,7 @@ def true_reuse(recording: Recording, plan: Plan) -> tuple[dict[str, float], floa
     quantizers = plan.quantizers()
     similarity, done = {}, 0
     for site in find_sites(recording.model):
-        frames = recording.tensors[site.input]
+        frames = recording.tensors[site.input].reshape(-1, *site.frame_shape)  # steps are frames of their own
         changed = changes(quantizers[site.node], frames)
         similarity[site.node] = 1 - float(changed.sum()) / frames.size
         done += int((changed * site.fan_out()).sum())
