@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-__all__ = ["broadcast_axes", "constant", "matrix_axes", "shape_of"]
+__all__ = ["broadcast_axes", "constant", "has_place", "matrix_axes", "shape_of"]
 
 Shape = tuple[int, ...]
 
@@ -19,6 +19,12 @@ def shape_of(value: ir.Value) -> Shape | None:
     if value.shape is None or any(not isinstance(dim, int) for dim in value.shape):
         return None
     return tuple(int(dim) for dim in value.shape)  # type: ignore[arg-type]
+
+
+def has_place(value: ir.Value) -> bool:
+    """Whether `value` can lie in a memory: an array of numbers or truth values of known size."""
+    numbers = isinstance(value.type, ir.TensorType) and value.dtype not in (None, ir.DataType.STRING)
+    return numbers and shape_of(value) is not None
 
 
 def constant(value: ir.Value | None) -> NDArray[Any] | None:

@@ -20,6 +20,7 @@ from reuse_compiler.backend.accelerator.supported import (
 )
 from reuse_compiler.backend.accelerator.supported.names import ALIASES, POOLS
 from reuse_compiler.backend.accelerator.supported.rule import Rule
+from reuse_compiler.backend.accelerator.supported.tensors import placed
 from reuse_compiler.operators import is_reuse
 from reuse_compiler.slots import is_recurrent_reuse
 
@@ -28,14 +29,18 @@ __all__ = ["ALIASES", "NO_INSTRUCTION", "POOLS", "RULES", "Rule", "verdict"]
 NO_INSTRUCTION = "no instruction for the operator"
 
 RULES: dict[str, tuple[Rule, ...]] = {
-    **weights.RULES,
-    **pooling.RULES,
-    **elementwise.RULES,
-    **movement.RULES,
-    **reductions.RULES,
-    **matmul.RULES,
-    **resize.RULES,
-    **recurrent.RULES,
+    op: (*rules, placed)
+    for family in (
+        weights.RULES,
+        pooling.RULES,
+        elementwise.RULES,
+        movement.RULES,
+        reductions.RULES,
+        matmul.RULES,
+        resize.RULES,
+        recurrent.RULES,
+    )
+    for op, rules in family.items()
 }
 """Rules by operator, tried in order; an operator that is not among them has no instruction."""
 

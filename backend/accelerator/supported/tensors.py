@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from reuse_compiler.backend.accelerator.shapes import constant, shape_of
+from reuse_compiler.backend.accelerator.shapes import constant, has_place, shape_of
 from reuse_compiler.backend.accelerator.supported.names import ALIASES
 from reuse_compiler.backend.accelerator.supported.rule import Rule
 
 __all__ = [
+    "OPERAND",
     "TENSOR",
     "batch_of_one",
     "constant_parameters",
@@ -17,6 +18,7 @@ __all__ = [
     "explicit_padding",
     "float32",
     "one_output",
+    "placed",
     "spatial_axes",
     "static_shape",
     "variable_data",
@@ -49,6 +51,13 @@ def variable_data(node: ir.Node) -> str | None:
     """the first input is not a constant"""
     value = node.inputs[0]
     return f"{value.name} is a constant" if value is not None and constant(value) is not None else None
+
+
+def placed(node: ir.Node) -> str | None:
+    """what is computed at run time is arrays of numbers whose sizes are known when the model is compiled"""
+    values = [value for value in (*node.inputs, *node.outputs) if value is not None and value.name]
+    astray = [value for value in values if constant(value) is None and not has_place(value)]
+    return f"{astray[0].name} is {astray[0].type} of shape {astray[0].shape}" if astray else None
 
 
 def constant_parameters(node: ir.Node) -> str | None:
@@ -88,6 +97,31 @@ def constant_weights(node: ir.Node) -> str | None:
     variable = [value for value in node.inputs[1:] if value is not None and constant(value) is None]
     return f"{variable[0].name} is computed at run time" if variable else None
 
+
+def float32_operand(node: ir.Node) -> str | None:
+    """the first input and the output are float32"""
+    other = [value for value in _operands(node) if value.dtype != ir.DataType.FLOAT]
+    return f"{other[0].name} is {other[0].dtype}" if other else None
+
+
+def known_operand(node: ir.Node) -> str | None:
+    """the shapes of the first input and of the output are known when the model is compiled"""
+    unknown = [value for value in _operands(node) if shape_of(value) is None]
+    return f"{unknown[0].name} has shape {unknown[0].shape}" if unknown else None
+
+
+def some_elements(node: ir.Node) -> str | None:
+    """neither the first input nor the output is empty"""
+    empty = [value for value in _operands(node) if 0 in (shape_of(value) or ())]
+    return f"{empty[0].name} has shape {shape_of(empty[0])}" if empty else None
+
+
+def _operands(node: ir.Node) -> list[ir.Value]:
+    return [value for value in (*node.inputs[:1], *node.outputs[:1]) if value is not None]
+
+
+OPERAND: tuple[Rule, ...] = (float32_operand, known_operand, some_elements, variable_data)
+"""Of every operator of one float32 operand whose other inputs are parameters."""
 
 TENSOR: tuple[Rule, ...] = (float32, static_shape, elements)
 """Of every operator that reads and writes float32 alone."""

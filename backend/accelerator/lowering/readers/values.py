@@ -7,7 +7,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.lowering.specs import Tensor
-from reuse_compiler.backend.accelerator.shapes import constant, shape_of
+from reuse_compiler.backend.accelerator.shapes import constant, has_place, shape_of
 
 __all__ = ["array_at", "ints", "shape_at", "tensor", "value_at"]
 
@@ -39,7 +39,7 @@ def ints(node: ir.Node, name: str, default: list[int]) -> tuple[int, ...]:
 def tensor(value: ir.Value) -> Tensor:
     """`value` as an operand of a layer; it stays on the host where its size is not known, or it is no array of numbers."""
     shape = shape_of(value)
-    if shape is None or not isinstance(value.type, ir.TensorType) or value.dtype in (None, ir.DataType.STRING):
+    if shape is None or not has_place(value):
         return Tensor(str(value.name), (), "uint8", on_host=True)
     assert value.dtype is not None
     return Tensor(str(value.name), shape, value.dtype.numpy().name)
