@@ -19,7 +19,7 @@ from reuse_compiler.models import autopilot
 from reuse_compiler.models.seeded_weights import with_seeded_weights
 from reuse_compiler.streams import Stream, open_stream
 
-__all__ = ["Workload", "autopilot_workload", "light_workload", "recorded_workload"]
+__all__ = ["Workload", "autopilot_workload", "light_workload", "recorded_pairs", "recorded_workload"]
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,24 @@ def autopilot_workload(frames: int) -> Workload:
     return Workload("AutoPilot, rendered drive", model, stream, 32, {})
 
 
-def recorded_workload(kit: Path, pair: str, frames: int) -> Workload:
-    """A pair of the recordings kit in `kit`, a folder with a module `sequences`."""
+def recorded_pairs(kit: Path) -> list[str]:
+    """The names of the pairs of the recordings kit in `kit`, a folder with a module `sequences`."""
+    return list(_sequences(kit).PAIRS)
+
+
+def _sequences(kit: Path) -> Any:
     spec = importlib.util.spec_from_file_location("sequences", kit / "sequences.py")
     assert spec is not None
     assert spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
     sys.modules["sequences"] = module
     spec.loader.exec_module(module)
-    chosen = module.PAIRS[pair]
+    return module
+
+
+def recorded_workload(kit: Path, pair: str, frames: int) -> Workload:
+    """A pair of the recordings kit in `kit`."""
+    chosen = _sequences(kit).PAIRS[pair]
     model = load(chosen.model)
     stream = open_stream(chosen.feeds, model.inputs, frames=f"0:{frames}", state=dict(chosen.state))
     return Workload(pair, model, stream, chosen.clusters, dict(chosen.state))
