@@ -20,19 +20,23 @@ class BindShapes(ir.passes.InPlacePass):
     2. An open first dimension is the batch and becomes 1.
     3. A symbol bound by 1 or 2 is bound wherever it occurs, also in the shapes that are declared of other tensors.
     4. Where `shapes` overrides a fixed size, the declared shapes of other tensors no longer hold and are dropped.
+    5. An input that is a sequence or an optional value has no one shape, and stays as it is.
 
-    Raises ModelError where a dimension stays open, a symbol would get two sizes, an input is not a tensor or has no
-    rank, or `shapes` does not fit.
+    Raises ModelError where a dimension stays open, a symbol would get two sizes, an input has no rank, or `shapes` does
+    not fit.
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Bind the shapes in place."""
-        inputs = {str(value.name): value for value in model.graph.inputs}
+        every = {str(value.name): value for value in model.graph.inputs}
+        inputs = {name: value for name, value in every.items() if _is_tensor(value)}
         unknown = next((name for name in self.shapes if name not in inputs), None)
+        if unknown is not None and unknown in every:
+            raise ModelError(f"shape of {unknown}: it is a {type(every[unknown].type).__name__}: give tensors a shape")
         if unknown is not None:
-            raise ModelError(f"shape of {unknown}: the model has no such input: it has {', '.join(inputs)}")
+            raise ModelError(f"shape of {unknown}: the model has no such input: it has {', '.join(every)}")
         before = {name: value.shape for name, value in inputs.items()}
         symbols = self._symbols(inputs)
         overridden = any(_contradicts(inputs[name], given) for name, given in self.shapes.items())
@@ -43,15 +47,16 @@ class BindShapes(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, any(before[name] != value.shape for name, value in inputs.items()))
 
     def ensures(self, model: ir.Model) -> None:
-        """Every input has a fixed shape."""
-        if not all(value.shape is not None and value.shape.is_static() for value in model.graph.inputs):
+        """Every tensor among the inputs has a fixed shape."""
+        tensors = filter(_is_tensor, model.graph.inputs)
+        if not all(value.shape is not None and value.shape.is_static() for value in tensors):
             raise ir.passes.PostconditionError("an input has an open dimension")
 
     def _symbols(self, inputs: Mapping[str, ir.Value]) -> dict[str, int]:
         """Sizes of the symbols: those that `shapes` gives first, then 1 for those of a first dimension."""
         symbols: dict[str, int] = {}
         for name, given in self.shapes.items():
-            dims = _declared(name, inputs[name])
+            dims = _declared(inputs[name])
             if dims is not None and len(dims) != len(given):
                 raise ModelError(f"shape of {name}: {list(given)} has {len(given)} dimensions, the input {len(dims)}")
             if any(size < 0 for size in given):
@@ -60,7 +65,7 @@ class BindShapes(ir.passes.InPlacePass):
                 if isinstance(dim, str) and symbols.setdefault(dim, size) != size:
                     raise ModelError(f"shape of {name}: {dim} would be {symbols[dim]} and {size}: give one size")
         for name, value in inputs.items():
-            dims = _declared(name, value)
+            dims = _declared(value)
             if name not in self.shapes and dims and isinstance(dims[0], str):
                 symbols.setdefault(dims[0], 1)
         return symbols
@@ -68,7 +73,7 @@ class BindShapes(ir.passes.InPlacePass):
     def _bound(self, name: str, inputs: Mapping[str, ir.Value], symbols: Mapping[str, int]) -> list[int]:
         if name in self.shapes:
             return list(self.shapes[name])
-        dims = _declared(name, inputs[name])
+        dims = _declared(inputs[name])
         if dims is None:
             raise ModelError(f"input {name}: its shape is not declared: give {self._options(inputs, symbols)}")
         sizes = _sizes(dims, symbols)
@@ -84,7 +89,7 @@ class BindShapes(ir.passes.InPlacePass):
         known: dict[str, int | None] = dict(symbols)
         options = []
         for name, value in inputs.items():
-            dims = None if name in self.shapes else _declared(name, value)
+            dims = None if name in self.shapes else _declared(value)
             if dims is None and name not in self.shapes:
                 options.append(f"--shape {name}=1,..")
             elif dims is not None and any(size is None and dim not in known for dim, size in _pairs(dims, known)):
@@ -107,17 +112,19 @@ def _pairs(
     return list(zip(dims, _sizes(dims, symbols), strict=True))
 
 
-def _declared(name: str, value: ir.Value) -> list[int | str | None] | None:
+def _is_tensor(value: ir.Value) -> bool:
+    return value.type is None or isinstance(value.type, ir.TensorType)
+
+
+def _declared(value: ir.Value) -> list[int | str | None] | None:
     """Declared dimensions: a size, a symbol, or None for an open one without a name; negative sizes count as open."""
-    if value.type is not None and not isinstance(value.type, ir.TensorType):
-        raise ModelError(f"input {name} is a {type(value.type).__name__}: only tensors can be fed")
     if value.shape is None:
         return None
     return [dim if isinstance(dim, int) and dim >= 0 else getattr(dim, "value", None) for dim in value.shape]
 
 
 def _contradicts(value: ir.Value, given: Sequence[int]) -> bool:
-    fixed = _declared(str(value.name), value) or []
+    fixed = _declared(value) or []
     return any(isinstance(dim, int) and dim != size for dim, size in zip(fixed, given, strict=False))
 
 

@@ -29,7 +29,9 @@ from reuse_compiler.passes.name_nodes import NameNodes
 from reuse_compiler.passes.plain_sum import PlainSum
 from reuse_compiler.passes.recurrent_normal_form import RecurrentNormalForm
 from reuse_compiler.passes.remove_identities import RemoveIdentities
+from reuse_compiler.passes.scalar_range import ScalarRange
 from reuse_compiler.passes.split_batch_norm import SplitBatchNorm
+from reuse_compiler.passes.unbatch_scan import UnbatchScan
 
 __all__ = ["OPSET", "Model", "TensorSpec", "load"]
 
@@ -114,9 +116,11 @@ def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
     _check(model)
     common.InlinePass()(model)
     LegacyBroadcast()(model)
+    UnbatchScan()(model)
     ConvertVersion(OPSET)(model)
     PlainSum()(model)
     for _ in range(_ROUNDS):
+        ScalarRange()(model)
         InferShapes()(model)
         Float32Arithmetic()(model)
         if ExplicitPads()(model).modified:

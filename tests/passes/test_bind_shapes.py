@@ -106,6 +106,11 @@ def test_shapes_that_do_not_fit_are_errors(given: dict[str, tuple[int, ...]], me
         BindShapes(given)(model("float[N, 3] x, float[N, 3] h"))
 
 
-def test_only_tensors_can_be_fed() -> None:
-    with pytest.raises(ModelError, match="input x is a SequenceType"):
-        BindShapes()(model("seq(float[2]) x", "i = Constant<value_int=0>() y = SequenceAt(x, i)"))
+def test_a_sequence_has_no_one_shape_and_stays() -> None:
+    body = "i = Constant<value_int=0>() y = SequenceAt(x, i)"
+    given = model("seq(float[N]) x, float[N, 3] h", body)
+    BindShapes()(given)
+    assert isinstance(given.graph.inputs[0].type, ir.SequenceType)
+    assert given.graph.inputs[1].shape == [1, 3]
+    with pytest.raises(ModelError, match="shape of x: it is a SequenceType"):
+        BindShapes({"x": (2,)})(model("seq(float[2]) x", body))
