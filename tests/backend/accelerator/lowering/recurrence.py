@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from reuse_compiler.plan import ModelRef, Plan, QuantizerSpec, SitePlan
 from reuse_compiler.quantizers import LinearQuantizer
 from reuse_compiler.sites import find_sites
 
-__all__ = ["Recurrence", "Ran", "plan_of"]
+__all__ = ["Direction", "Ran", "Recurrence", "directions", "outputs", "plan_of"]
 
 Array = NDArray[Any]
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -118,7 +118,7 @@ def plan_of(model: Model, quantizer: QuantizerSpec) -> Plan:
 
 
 def _activation(name: str, alpha: float, beta: float, x: Array) -> Array:
-    values = {
+    values: dict[str, Callable[[], Array]] = {
         "Sigmoid": lambda: 1 / (1 + np.exp(-x)),
         "Tanh": lambda: np.tanh(x),
         "Relu": lambda: np.maximum(x, 0),
@@ -136,10 +136,11 @@ def _activation(name: str, alpha: float, beta: float, x: Array) -> Array:
 
 @dataclass
 class Ran:
-    """What one direction of a layer has done: indices after each step and row, and the state."""
+    """What one direction of a layer has done in a frame: indices after each step, the last linear outputs, changed inputs,
+    and the outputs."""
 
     indices: dict[str, Array]
-    state: dict[str, Array]
+    linear: dict[str, Array]
     changed: dict[str, int]
     y: Array
     last: dict[str, Array]
