@@ -61,6 +61,9 @@ def _inline(graph: ir.Graph, node: ir.Node) -> None:
         graph.insert_before(node, ir.Node("", "Identity", [new], outputs=[value]))
         ir.convenience.replace_all_uses_with(old, value, replace_graph_outputs=True)
     graph.remove(node, safe=True)
+    for left in [node.attributes[name].as_graph() for name in ("then_branch", "else_branch")]:
+        for unused in ir.traversal.RecursiveGraphIterator(left):
+            unused.resize_inputs(0)  # else what it reads counts as used
 
 
 def _names(graph: ir.Graph, without: ir.Node) -> Iterator[str | None]:

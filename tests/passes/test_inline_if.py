@@ -102,3 +102,17 @@ def test_a_known_branch_stands_in_the_place_of_its_if(name: str, evaluate: Evalu
     onnx.checker.check_model(after, full_check=True)
     feeds = {"x": np.array([-1, 2], np.float32)}
     np.testing.assert_array_equal(evaluate(after, feeds)["y"], evaluate(proto, feeds)["y"])
+
+
+def test_what_only_the_other_branch_read_is_unused() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 18]> g (float[2] x) => (float[2] y) <bool yes = {1}> {
+        a = Exp (x)
+        y = If (yes) <then_branch = t () => (float[2] p) { p = Abs (x) },
+                      else_branch = e () => (float[2] q) {
+            q = If (yes) <then_branch = u () => (float[2] r) { r = Neg (a) },
+                          else_branch = v () => (float[2] s) { s = Neg (a) }>
+        }>
+    }"""
+    model = ir.from_proto(parser.parse_model(text))
+    assert InlineIf()(model).modified
+    assert not model.graph[0].outputs[0].uses()
