@@ -160,6 +160,7 @@ class RecurrentMemory:
         panel = self._within(self._x_slots[position % 2], rows)
         box = ((start, rows.count), (0, self._spec.inputs))
         shape = (self._spec.steps * self._spec.rows, self._spec.inputs)
+        self._context.layer = self._context.parts[".x"]
         load = self._context.load(self._x, panel.block, shape, box, 4)
         work.loads.append(replace(load, reads=[_in_dram(self._x)]))
         return panel

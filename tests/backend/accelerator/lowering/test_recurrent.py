@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 
 from reuse_compiler import frontend
+from reuse_compiler.backend.accelerator import program_file
 from reuse_compiler.backend.accelerator.accounting import check_accounts, check_code
 from reuse_compiler.backend.accelerator.cost import CostModel
 from reuse_compiler.backend.accelerator.hardware import Hardware
@@ -228,6 +229,14 @@ def test_every_product_has_a_row_of_the_report(hardware: Hardware) -> None:
         "n": ("dense", 0, 0, 0),
     }
     assert [site.node for site in program.reuse.sites] == ["n.x", "n.h", "n.r"]
+
+
+def test_a_program_with_time_steps_survives_its_file(hardware: Hardware, tmp_path: Path) -> None:
+    program = compiled(Recurrence("GRU", "bidirectional"), hardware.tiling, QUANTIZER)
+    program_file.save(program, tmp_path / "program.safetensors")
+    loaded = program_file.load(tmp_path / "program.safetensors")
+    assert loaded.reuse.sites == program.reuse.sites
+    assert all(len(site.steps) == site.time_steps == 5 for site in loaded.reuse.sites)
 
 
 def test_a_layer_that_runs_forward_continues_from_a_restored_state(hardware: Hardware) -> None:
