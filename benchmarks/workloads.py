@@ -19,7 +19,14 @@ from reuse_compiler.models import autopilot
 from reuse_compiler.models.seeded_weights import with_seeded_weights
 from reuse_compiler.streams import Stream, open_stream
 
-__all__ = ["Workload", "autopilot_workload", "light_workload", "recorded_pairs", "recorded_workload"]
+__all__ = [
+    "Workload",
+    "autopilot_workload",
+    "c3d_workload",
+    "light_workload",
+    "recorded_pairs",
+    "recorded_workload",
+]
 
 
 @dataclass(frozen=True)
@@ -80,3 +87,34 @@ def light_workload(name: str, frames: int) -> Workload:
             yield {spec.name: scene}
 
     return Workload(name, model, open_stream(noise, model.inputs), 32, {})
+
+
+def c3d_workload(frames: int) -> Workload:
+    """The second CONV of C3D (Tran et al., ICCV 2015) on its own, 64 to 128 channels of 16 x 56 x 56, seeded weights.
+
+    From frame to frame the values of a box change, at another place each time, and about 64 % of the indices stay.
+    """
+    shape = (1, 64, 16, 56, 56)
+    generator = np.random.default_rng(0)
+    weight = generator.standard_normal((128, 64, 3, 3, 3)).astype(np.float32) / np.float32(42)
+    text = """<ir_version: 8, opset_import: ["": 18]> conv2a (float[1,64,16,56,56] x) => (float[1,128,16,56,56] y)
+        { z = Conv <pads = [1, 1, 1, 1, 1, 1]> (x, W) y = Relu (z) }"""
+    proto = onnx.parser.parse_model(text)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(weight, "W"))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "conv2a.onnx"
+        onnx.save(proto, path)
+        model = load(path)
+
+    def moving() -> Iterator[dict[str, np.ndarray[Any, Any]]]:
+        drawn = np.random.default_rng(1)
+        scene = drawn.standard_normal(shape).astype(np.float32)
+        yield {"x": scene}
+        for _ in range(frames - 1):
+            depth, top, left = (int(drawn.integers(0, room)) for room in (3, 13, 13))
+            box = (slice(None), slice(None), slice(depth, depth + 14), slice(top, top + 38), slice(left, left + 37))
+            scene = scene.copy()
+            scene[box] = drawn.standard_normal(scene[box].shape)
+            yield {"x": scene}
+
+    return Workload("C3D conv2a", model, open_stream(moving, model.inputs), 32, {})
