@@ -118,7 +118,7 @@ def _box_tiles(mover: _Mover, move: BoxMove, *, alone: bool) -> list[Box]:
 def _layouts(mover: _Mover, move: BoxMove, sizes: Sizes) -> tuple[Layout | None, Layout | None]:
     """How the source and the target of a tile pass through the staging region; None where they do not.
 
-    Where the tile's own runs stay together the data master moves them from or to their place in the buffer; from DRAM
+    Where runs of elements stay together the data master moves them from or to their place in the buffer; from DRAM
     to DRAM they pass through once.
     """
     source = mover.source(move.source)
@@ -126,19 +126,18 @@ def _layouts(mover: _Mover, move: BoxMove, sizes: Sizes) -> tuple[Layout | None,
     y_strides = tuple(axis.target for axis in move.axes)
     x_layout = mover.staged(source, sizes, x_strides, gaps=True)
     y_layout = mover.staged(mover.output, sizes, y_strides, gaps=False)
-    if source is None or not _keeps_runs(move, sizes):
+    if source is None or not _keeps_runs(move):
         return x_layout, y_layout
     if x_layout is not None:
         return None, y_layout
     return (None, None) if y_layout is not None else (x_layout, y_layout)
 
 
-def _keeps_runs(move: BoxMove, sizes: Sizes) -> bool:
-    """Whether loads and stores can move the elements of a tile to their places: in runs, forwards, none twice."""
-    axes = [axis for axis, size in zip(move.axes, sizes, strict=True) if size > 1]
-    if not axes:
+def _keeps_runs(move: BoxMove) -> bool:
+    """Whether loads and stores can move the elements of a box to their places: in runs, forwards, none twice."""
+    if not move.axes:
         return True
-    return all(axis.source > 0 for axis in axes) and axes[-1].source == axes[-1].target == 1
+    return all(axis.source > 0 for axis in move.axes) and move.axes[-1].source == move.axes[-1].target == 1
 
 
 def _box_work(mover: _Mover, move: BoxMove, tile: Box) -> Work:

@@ -95,6 +95,7 @@ def regular(node: ir.Node) -> str | None:
 
 
 _MOVED: tuple[Rule, ...] = (whole_bytes, moved_shapes, variable_element, constant_places, numbered)
+_ALIAS: tuple[Rule, ...] = (whole_bytes, moved_shapes, variable_data, one_output)
 _OWN: dict[str, tuple[Rule, ...]] = {
     "Resize": (nearest,),
     "ScatterElements": (plain_scatter,),
@@ -103,7 +104,7 @@ _OWN: dict[str, tuple[Rule, ...]] = {
 
 RULES: dict[str, tuple[Rule, ...]] = {
     **{name: (*_OWN.get(name, ()), *_MOVED, regular) for name in DATA_INPUTS},
-    **dict.fromkeys(ALIASES, (whole_bytes, variable_data, one_output)),
-    "Dropout": (whole_bytes, variable_data, one_output, inferred_dropout),
+    **dict.fromkeys(ALIASES, _ALIAS),
+    "Dropout": (*_ALIAS, inferred_dropout),
 }
 """Rules by operator."""
