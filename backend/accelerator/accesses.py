@@ -28,6 +28,8 @@ from reuse_compiler.backend.accelerator.isa import (
     Pool,
     Quantize,
     Reduce,
+    Resample,
+    Scan,
     Select,
     Space,
     Store,
@@ -319,6 +321,27 @@ def _gather(i: Gather, configuration: Configuration, hosts: Sequence[HostModel])
     y = _block(i.y, i.element_bytes, (i.outer, i.entries, i.inner), (i.y_stride0, i.y_stride1, i.y_stride2))
     table = _runs(i.table, i.entries * _FLOAT if i.outer and i.inner else 0)
     return [_read(Space.EDRAM, *table), _read(_space(i.constant), *x), _write(Space.BUFFER, *y)]
+
+
+@accesses.register
+def _scan(i: Scan, configuration: Configuration, hosts: Sequence[HostModel]) -> list[Access]:
+    sizes = (i.size0, i.size1, i.size2)
+    x = _block(i.x, i.element.bytes, sizes, (i.x_stride0, i.x_stride1, i.x_stride2))
+    y = _block(i.y, i.element.bytes, sizes, (i.y_stride0, i.y_stride1, i.y_stride2))
+    return [_read(Space.BUFFER, *x), _write(Space.BUFFER, *y)]
+
+
+@accesses.register
+def _resample(i: Resample, configuration: Configuration, hosts: Sequence[HostModel]) -> list[Access]:
+    table = i.entries * i.taps * _FLOAT
+    x = _block(i.x, _FLOAT, (i.outer, i.rows, i.inner), (i.x_stride0, i.x_stride1, i.x_stride2))
+    y = _block(i.y, _FLOAT, (i.outer, i.entries, i.inner), (i.y_stride0, i.y_stride1, i.y_stride2))
+    return [
+        _read(Space.EDRAM, *_runs(i.table, table)),
+        _read(Space.EDRAM, *_runs(i.weights, table)),
+        _read(Space.BUFFER, *x),
+        _write(Space.BUFFER, *y),
+    ]
 
 
 @accesses.register

@@ -36,6 +36,8 @@ from reuse_compiler.backend.accelerator.isa import (
     Quantize,
     Reduce,
     Reduction,
+    Resample,
+    Scan,
     Select,
     Space,
     Store,
@@ -94,11 +96,16 @@ def filled_bytes(fill: Fill) -> int:
 
 
 def special_operations(
-    instruction: Function | Elementwise | Select | Pool | Reduce | Copy | Gather, passes: Passes
+    instruction: Function | Elementwise | Select | Pool | Reduce | Scan | Resample | Copy | Gather, passes: Passes
 ) -> int:
     """Elements times passes through the special function unit."""
     if isinstance(instruction, Copy | Gather):
         return _moved_elements(instruction) * -(-instruction.element_bytes // _WORD) * passes.simple.value
+    if isinstance(instruction, Scan):
+        return instruction.size0 * instruction.size1 * instruction.size2 * passes.simple.value
+    if isinstance(instruction, Resample):
+        sums = instruction.outer * instruction.entries * instruction.inner
+        return sums * instruction.taps * passes.simple.value
     if isinstance(instruction, Pool):
         window = instruction.kernel0 * instruction.kernel1 * instruction.kernel2
         return instruction.channels * instruction.out0 * instruction.out1 * instruction.out2 * window
@@ -313,6 +320,29 @@ def _reduce(operation: Operation, reduce: Reduce, columns: Columns, frames: int,
         Event.SPECIAL_OPERATIONS: special_operations(reduce, hardware.special.passes) * frames,
         Event.BUFFER_READ: (elements * reduce.element.bytes + kept) * frames,
         Event.BUFFER_WRITE: outputs * reduce.result.bytes * frames,
+    }
+
+
+@_counts(Scan)
+def _scan(operation: Operation, scan: Scan, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    """Folding an element is one simple pass, as in a reduction."""
+    size = scan.size0 * scan.size1 * scan.size2 * scan.element.bytes * frames
+    return {
+        Event.SPECIAL_OPERATIONS: special_operations(scan, hardware.special.passes) * frames,
+        Event.BUFFER_READ: size,
+        Event.BUFFER_WRITE: size,
+    }
+
+
+@_counts(Resample)
+def _resample(operation: Operation, resample: Resample, columns: Columns, frames: int, hardware: Hardware) -> Counts:
+    """A tap is one simple pass: a product, added to the sum (assumed)."""
+    outputs = resample.outer * resample.entries * resample.inner * frames
+    return {
+        Event.SPECIAL_OPERATIONS: special_operations(resample, hardware.special.passes) * frames,
+        Event.EDRAM_READ: 2 * resample.outer * resample.entries * resample.taps * _WORD * frames,
+        Event.BUFFER_READ: outputs * resample.taps * _WORD,
+        Event.BUFFER_WRITE: outputs * _WORD,
     }
 
 

@@ -38,6 +38,8 @@ from reuse_compiler.backend.accelerator.isa import (
     Pool,
     Quantize,
     Reduce,
+    Resample,
+    Scan,
     Select,
     Space,
     Store,
@@ -116,7 +118,7 @@ def _static(operation: Operation, hardware: Hardware) -> int:
         case DenseConv():
             assert operation.classes is not None
             return int(operation.classes.sizes @ mac_cycles(operation, lanes))
-        case Function() | Elementwise() | Select() | Pool() | Reduce() | Copy() | Gather():
+        case Function() | Elementwise() | Select() | Pool() | Reduce() | Resample() | Scan() | Copy() | Gather():
             return -(-special_operations(instruction, hardware.special.passes) // hardware.special.lanes.value)
         case Host():
             compute = -(-instruction.macs // lanes) + -(-instruction.operations // hardware.special.lanes.value)

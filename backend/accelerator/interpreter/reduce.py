@@ -1,4 +1,4 @@
-"""Execute reductions."""
+"""Execute reductions and scans."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.interpreter.machine import Machine, Step, executes
-from reuse_compiler.backend.accelerator.isa import Element, Reduce, Reduction, Space
+from reuse_compiler.backend.accelerator.isa import Element, Reduce, Reduction, Scan, Space
 from reuse_compiler.backend.accelerator.operations import Operation
 from reuse_compiler.errors import ProgramError
 
@@ -68,5 +68,27 @@ def _number(reduce: Reduce, x: Array, y: Array) -> Step:
     def run() -> None:
         rows = x.reshape(*x.shape[:2], folded)
         y[...] = folded - 1 - find(rows[..., ::-1], axis=2) if last else find(rows, axis=2)
+
+    return run
+
+
+@executes(Scan)
+def _scan(machine: Machine, operation: Operation, scan: Scan, counts: Counts) -> Step:
+    fold = {Reduction.SUM: np.add, Reduction.PRODUCT: np.multiply}.get(scan.reduction)
+    if fold is None:
+        raise ProgramError(f"field reduction is {scan.reduction.name}: it must be SUM or PRODUCT")
+    shape, view = (scan.size0, scan.size1, scan.size2), machine.memory.view
+    x = view(Space.BUFFER, scan.x, shape, (scan.x_stride0, scan.x_stride1, scan.x_stride2), scan.element.dtype)
+    y = view(Space.BUFFER, scan.y, shape, (scan.y_stride0, scan.y_stride1, scan.y_stride2), scan.element.dtype)
+    source, target = (x[:, ::-1], y[:, ::-1]) if scan.reverse else (x, y)
+
+    def run() -> None:
+        with np.errstate(all="ignore"):
+            folded = fold.accumulate(source, axis=1, dtype=x.dtype)
+        if scan.exclusive:
+            target[:, 1:] = folded[:, :-1]
+            target[:, 0] = fold.identity
+        else:
+            target[...] = folded
 
     return run

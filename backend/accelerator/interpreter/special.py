@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def _pool(machine: Machine, operation: Operation, pool: Pool, counts: Counts) ->
         1,
         1,
     )
-    if pool.pooling is not Pooling.MAX and whole and inside:
+    if pool.pooling in (Pooling.AVERAGE, Pooling.AVERAGE_PADDED) and whole and inside:
 
         def average() -> None:
             np.mean(x, axis=(1, 2, 3), keepdims=True, out=y)
@@ -70,7 +71,7 @@ def _windows(pool: Pool, x: Array, y: Array, extents: tuple[int, ...], outputs: 
         for position in itertools.product(*(range(size) for size in kernel))
     ]
     combine: Callable[..., Array] = np.maximum if pool.pooling is Pooling.MAX else np.add
-    divisor = None if pool.pooling is Pooling.MAX else _divisor(pool, padded, inside, slices)
+    divisor = None if pool.pooling in (Pooling.MAX, Pooling.SUM) else _divisor(pool)
 
     def run() -> None:
         inside[...] = x
@@ -85,10 +86,23 @@ def _windows(pool: Pool, x: Array, y: Array, extents: tuple[int, ...], outputs: 
     return run
 
 
-def _divisor(pool: Pool, padded: Array, inside: Array, slices: list[Array]) -> Array:
-    """How many elements each window averages over."""
-    if pool.pooling is Pooling.AVERAGE_PADDED:
-        return np.array(len(slices), np.float32)
-    inside[...] = 1
-    count: Array = np.sum(np.stack([window[:1] for window in slices]), axis=0)
-    return np.maximum(count, 1)
+def _divisor(pool: Pool) -> Array:
+    """How many elements each window averages over, one where there is none: [out0, out1, out2]."""
+    padded = pool.pooling is Pooling.AVERAGE_PADDED
+    axes = zip(
+        (pool.out0, pool.out1, pool.out2),
+        (pool.kernel0, pool.kernel1, pool.kernel2),
+        (pool.stride0, pool.stride1, pool.stride2),
+        (pool.dilation0, pool.dilation1, pool.dilation2),
+        (pool.pad0, pool.pad1, pool.pad2),
+        (pool.in0, pool.in1, pool.in2),
+        (pool.behind0, pool.behind1, pool.behind2),
+        strict=True,
+    )
+    counts = []
+    for out, size, stride, dilation, pad, extent, behind in axes:
+        positions = np.add.outer(np.arange(out) * stride, np.arange(size) * dilation)
+        first, last = (0, pad + extent + behind) if padded else (pad, pad + extent)
+        counts.append(((positions >= first) & (positions < last)).sum(axis=1))
+    product: Array = reduce(np.multiply.outer, counts).astype(np.float32)
+    return np.maximum(product, 1)

@@ -19,7 +19,8 @@ from reuse_compiler.backend.accelerator.isa.functions import Binary, Computed, P
 from reuse_compiler.backend.accelerator.isa.host import Host
 from reuse_compiler.backend.accelerator.isa.matmul import DenseMatmul
 from reuse_compiler.backend.accelerator.isa.movement import Copy, Gather
-from reuse_compiler.backend.accelerator.isa.reduce import Reduce, Reduction
+from reuse_compiler.backend.accelerator.isa.reduce import Reduce, Reduction, Scan
+from reuse_compiler.backend.accelerator.isa.resample import Resample
 from reuse_compiler.backend.accelerator.isa.special import Elementwise, Function, Pool, Pooling, Select
 from reuse_compiler.backend.accelerator.isa.word import (
     EXECUTION_UNITS,
@@ -72,6 +73,8 @@ __all__ = [
     "Quantize",
     "Reduce",
     "Reduction",
+    "Resample",
+    "Scan",
     "Select",
     "Space",
     "Special",

@@ -17,7 +17,7 @@ from reuse_compiler.backend.accelerator.isa.word import (
     uint,
 )
 
-__all__ = ["Reduce", "Reduction"]
+__all__ = ["Reduce", "Reduction", "Scan"]
 
 
 class Reduction(Choice):
@@ -61,3 +61,26 @@ class Reduce(Instruction):
     size1: int = uint(32, "extent of axis 1")
     size2: int = uint(32, "extent of axis 2")
     size3: int = uint(32, "extent of axis 3")
+
+
+@instruction(0x39, "scan", Unit.SPECIAL, Event.SPECIAL_OPERATIONS, Event.BUFFER_READ, Event.BUFFER_WRITE)
+@dataclass(frozen=True, kw_only=True)
+class Scan(Instruction):
+    """y[i, k, j] = the reduction of x[i, l, j] over all l up to k; with `exclusive` over those before k alone, where none is
+    0 for a sum and 1 for a product; with `reverse` over those from k, or behind k, to the end."""
+
+    reduction: Reduction = choice(Reduction, 8, "how elements are folded: SUM or PRODUCT")
+    element: Element = choice(Element, 4, "type of the elements of x and y")
+    exclusive: int = uint(1, "1: without the element itself")
+    reverse: int = uint(1, "1: from the end")
+    x: int = byte_address(32, "I/O buffer byte address of x")
+    x_stride0: int = uint(32, "elements along axis 0 of x")
+    x_stride1: int = uint(32, "elements along axis 1 of x, which is scanned")
+    x_stride2: int = uint(32, "elements along axis 2 of x")
+    y: int = byte_address(32, "I/O buffer byte address of y")
+    y_stride0: int = uint(32, "elements along axis 0 of y")
+    y_stride1: int = uint(32, "elements along axis 1 of y, which is scanned")
+    y_stride2: int = uint(32, "elements along axis 2 of y")
+    size0: int = uint(32, "extent of axis 0")
+    size1: int = uint(32, "extent of axis 1")
+    size2: int = uint(32, "extent of axis 2")

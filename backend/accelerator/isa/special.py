@@ -26,7 +26,8 @@ class Pooling(Choice):
 
     MAX = 0, "the largest element inside the tensor"
     AVERAGE = 1, "the mean of the elements inside the tensor"
-    AVERAGE_PADDED = 2, "the mean over the whole window, padding included"
+    AVERAGE_PADDED = 2, "the mean of the elements inside the padded tensor, padding being 0"
+    SUM = 3, "the sum of the elements inside the tensor"
 
 
 @instruction(0x30, "function", Unit.SPECIAL, Event.SPECIAL_OPERATIONS, Event.BUFFER_READ, Event.BUFFER_WRITE)
@@ -127,6 +128,9 @@ class Pool(Instruction):
     pad0: int = uint(16, "padding before the input, outermost axis")
     pad1: int = uint(16, "padding before the input, middle axis")
     pad2: int = uint(16, "padding before the input, innermost axis")
+    behind0: int = uint(16, "padding behind the input, as far as windows reach into it, outermost axis")
+    behind1: int = uint(16, "padding behind the input, as far as windows reach into it, middle axis")
+    behind2: int = uint(16, "padding behind the input, as far as windows reach into it, innermost axis")
 
 
 @instruction(

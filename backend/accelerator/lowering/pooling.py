@@ -58,7 +58,11 @@ def _pool(context: Context, spec: PoolSpec, tile: ConvTile, x: Block, y: Block) 
     geometry = spec.geometry
     fields: dict[str, int] = {}
     for axis, part in enumerate(tile.axes):
+        reach = (part.out_size - 1) * geometry.strides[axis]
+        reach += (geometry.kernel[axis] - 1) * geometry.dilations[axis] + 1
+        beyond = geometry.in_shape[axis] - part.in_start - part.in_size
         fields |= {
+            f"behind{axis}": max(min(reach - part.pad - part.in_size, beyond + geometry.pads_end[axis]), 0),
             f"in{axis}": part.in_size,
             f"out{axis}": part.out_size,
             f"pad{axis}": part.pad,

@@ -47,12 +47,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
 
 def verdict(node: ir.Node) -> tuple[bool, str, str]:
     """Whether the accelerator executes `node`; else the rule that it breaks and the measured value."""
-    if is_reuse(node):
+    if is_reuse(node) or is_recurrent_reuse(node):
         return True, "a reuse operator", ""
-    if is_recurrent_reuse(node):
-        rules: tuple[Rule, ...] | None = recurrent.REUSE_RULES
-    else:
-        rules = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    rules = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if rules is None:
         return False, NO_INSTRUCTION, node.op_type
     for rule in rules:

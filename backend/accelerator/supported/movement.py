@@ -87,8 +87,7 @@ def inferred_dropout(node: ir.Node) -> str | None:
 
 
 def regular(node: ir.Node) -> str | None:
-    """an output is made of at most 1,024 strided boxes; or its tables have at most 262,144 entries in all, which reach at
-    most 256 KiB of an operand for each row"""
+    """an output is at most 1,024 strided boxes, or tables of at most 262,144 entries whose rows reach over 256 KiB at most"""
     if surely_moves(node):
         return None
     return next((output.too_many for output in plan_movement(node).outputs if output.too_many), None)

@@ -7,7 +7,6 @@ import onnx_ir as ir
 from reuse_compiler.backend.accelerator.supported.rule import Rule
 from reuse_compiler.backend.accelerator.supported.tensors import (
     TENSOR,
-    batch_of_one,
     explicit_padding,
     one_output,
     spatial_axes,
@@ -26,18 +25,13 @@ def padding_below_kernel(node: ir.Node) -> str | None:
     return f"axis {wide[0]} has padding {pads[wide[0]]} and window {kernel[wide[0]]}" if wide else None
 
 
-def padding_outside_counts(node: ir.Node) -> str | None:
-    """ceil_mode and count_include_pad are not combined"""
-    both = node.attributes.get_int("ceil_mode", 0) and node.attributes.get_int("count_include_pad", 0)
-    return "both are 1" if both else None
-
-
-_POOL = (*TENSOR, variable_data, batch_of_one, spatial_axes, explicit_padding, padding_below_kernel, one_output)
-_GLOBAL = (*TENSOR, variable_data, batch_of_one, spatial_axes)
+_POOL = (*TENSOR, variable_data, spatial_axes, explicit_padding, padding_below_kernel, one_output)
+_GLOBAL = (*TENSOR, variable_data, spatial_axes)
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "MaxPool": _POOL,
-    "AveragePool": (*_POOL, padding_outside_counts),
+    "AveragePool": _POOL,
+    "LpPool": _POOL,
     "GlobalAveragePool": _GLOBAL,
     "GlobalMaxPool": _GLOBAL,
 }

@@ -9,7 +9,7 @@ from reuse_compiler.backend.accelerator.supported.rule import Rule
 from reuse_compiler.backend.accelerator.supported.tensors import static_shape, variable_data
 from reuse_compiler.recurrent import KNOWN_ACTIVATIONS, OPERATORS
 
-__all__ = ["REUSE_RULES", "RULES"]
+__all__ = ["RULES"]
 
 _LENGTHS = 4  # position of sequence_lens
 
@@ -70,13 +70,6 @@ def known_activations(node: ir.Node) -> str | None:
     return f"{unknown[0]} is among them" if unknown else None
 
 
-def constant_reuse_lengths(node: ir.Node) -> str | None:
-    """sequence lengths are constants"""
-    values = [value for value in node.inputs if value is not None and value.dtype == ir.DataType.INT32]
-    variable = [value for value in values if constant(value) is None]
-    return f"{variable[0].name} is computed at run time" if variable else None
-
-
 RULES: dict[str, tuple[Rule, ...]] = dict.fromkeys(
     OPERATORS,
     (
@@ -84,6 +77,3 @@ RULES: dict[str, tuple[Rule, ...]] = dict.fromkeys(
         *(one_direction, time_first, constant_lengths, lengths_within, known_activations),
     ),
 )
-
-REUSE_RULES: tuple[Rule, ...] = (constant_reuse_lengths,)
-"""Of reuse operators."""

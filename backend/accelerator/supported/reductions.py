@@ -6,15 +6,9 @@ import onnx_ir as ir
 
 from reuse_compiler.backend.accelerator.shapes import constant
 from reuse_compiler.backend.accelerator.supported.rule import Rule
-from reuse_compiler.backend.accelerator.supported.tensors import TENSOR, elements, static_shape, variable_data
+from reuse_compiler.backend.accelerator.supported.tensors import OPERAND, TENSOR, variable_data
 
 __all__ = ["RULES"]
-
-
-def float32_operand(node: ir.Node) -> str | None:
-    """what is reduced is float32"""
-    value = node.inputs[0]
-    return f"{value.name} is {value.dtype}" if value is not None and value.dtype != ir.DataType.FLOAT else None
 
 
 def constant_axes(node: ir.Node) -> str | None:
@@ -36,7 +30,7 @@ def float32_statistics(node: ir.Node) -> str | None:
     return None if kind == ir.DataType.FLOAT.value else f"stash_type is {kind}"
 
 
-_REDUCE = (float32_operand, static_shape, variable_data, constant_axes, some_axes, elements)
+_REDUCE = (*OPERAND, constant_axes, some_axes)
 _NORMALIZE = (*TENSOR, variable_data)
 
 RULES: dict[str, tuple[Rule, ...]] = {
@@ -55,6 +49,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         _REDUCE,
     ),
+    **dict.fromkeys(("CumSum", "CumProd"), (*OPERAND, constant_axes)),
     **dict.fromkeys(("Softmax", "LogSoftmax", "LpNormalization", "GlobalLpPool"), _NORMALIZE),
     **dict.fromkeys(("InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization", "LRN"), _NORMALIZE),
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), (*_NORMALIZE, float32_statistics)),

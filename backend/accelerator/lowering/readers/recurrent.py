@@ -15,6 +15,7 @@ from reuse_compiler.backend.accelerator.lowering.readers.values import shape_at,
 from reuse_compiler.backend.accelerator.lowering.recurrent_spec import RecurrentSpec
 from reuse_compiler.backend.accelerator.lowering.specs import FcSpec, FunctionSpec, Layer, Tensor
 from reuse_compiler.backend.accelerator.shapes import constant
+from reuse_compiler.errors import ModelError
 from reuse_compiler.quantizers import LinearQuantizer
 from reuse_compiler.recurrent import OPERATORS, Activations, Kind, read_layer
 from reuse_compiler.slots import slots
@@ -84,6 +85,10 @@ def _layer(
     """`operands` are the sequence lengths, and the initial states h and c."""
     steps, batch, inputs = shape_at(node)
     lengths = constant(operands[0])
+    if operands[0] is not None and lengths is None:
+        raise ModelError(
+            f"node {node.name}: its sequence lengths {operands[0].name} are computed at run time: leave it dense in the plan"
+        )
     y, y_h, y_c = (_used_output(node, position) for position in range(3))
     initial = [_initial(value) for value in operands[1:]]
     spec = RecurrentSpec(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import onnx_ir as ir
 
 from reuse_compiler.backend.accelerator.isa import Binary, Reduction, Special
+from reuse_compiler.backend.accelerator.lowering.axis_specs import ScanSpec
 from reuse_compiler.backend.accelerator.lowering.readers.folds import Folds, number
-from reuse_compiler.backend.accelerator.lowering.readers.parts import Value
+from reuse_compiler.backend.accelerator.lowering.readers.parts import Parts, Value
 from reuse_compiler.backend.accelerator.lowering.readers.reader import Reader
 from reuse_compiler.backend.accelerator.lowering.specs import Layer
 from reuse_compiler.backend.accelerator.shapes import constant
@@ -107,10 +109,25 @@ def _global_lp_pool(node: ir.Node) -> list[Layer]:
     return parts.layers(parts.binary(Binary.POW, parts.reduce(Reduction.SUM, powers, axes), number(1 / (p or 2))))
 
 
+def _scan(node: ir.Node) -> list[Layer]:
+    parts = Parts(node)
+    x, axis = parts.operand(0), folded_axes(node, len(parts.operand(0).shape))[0]
+    shape = tuple(x.shape)
+    spec = ScanSpec(
+        reduction=Reduction.PRODUCT if node.op_type == "CumProd" else Reduction.SUM,
+        sizes=(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])),
+        exclusive=bool(node.attributes.get_int("exclusive", 0)),
+        reverse=bool(node.attributes.get_int("reverse", 0)),
+    )
+    return parts.layers(parts.layer(spec, [x], shape, x.dtype))
+
+
 READERS: dict[str, Reader] = {
     **dict.fromkeys(_REDUCTIONS, _reduction),
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
+    "CumSum": _scan,
+    "CumProd": _scan,
     "LpNormalization": _lp_normalization,
     "GlobalLpPool": _global_lp_pool,
 }

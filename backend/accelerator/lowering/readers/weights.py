@@ -20,7 +20,7 @@ from reuse_compiler.geometry import ConvGeometry
 from reuse_compiler.operators import Activation, ConvAttributes, read_activation, read_conv, read_quantizer
 from reuse_compiler.quantizers import LinearQuantizer
 
-__all__ = ["READERS"]
+__all__ = ["READERS", "read_gemm", "read_matmul"]
 
 Float = NDArray[np.float32]
 
@@ -110,7 +110,8 @@ def _reuse_gemm(node: ir.Node) -> FcSpec:
     return _fc(node, weight, bias, read_activation(node), read_quantizer(node))
 
 
-def _gemm(node: ir.Node) -> FcSpec:
+def read_gemm(node: ir.Node) -> FcSpec:
+    """A Gemm whose second operand is a constant, and its bias one row."""
     weight = array_at(node, 1)
     assert weight is not None
     weight = weight.T if node.attributes.get_int("transB", 0) else weight
@@ -122,7 +123,8 @@ def _gemm(node: ir.Node) -> FcSpec:
     return _fc(node, weight, np.broadcast_to(bias.reshape(-1), zeros.shape), Activation(), None)
 
 
-def _matmul(node: ir.Node) -> FcSpec:
+def read_matmul(node: ir.Node) -> FcSpec:
+    """A MatMul whose second operand is a constant matrix."""
     weight = array_at(node, 1)
     assert weight is not None
     return _fc(node, weight, np.zeros(weight.shape[1], np.float32), Activation(), None)
@@ -134,6 +136,4 @@ READERS: dict[str, Reader] = {
     "ReuseGemm": _reuse_gemm,
     "Conv": _conv,
     "ConvTranspose": _conv,
-    "Gemm": _gemm,
-    "MatMul": _matmul,
 }
