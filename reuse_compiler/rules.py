@@ -154,9 +154,20 @@ def known_activations(node: ir.Node) -> str | None:
     return f"{unknown[0]} is among them" if unknown else None
 
 
+def known_lengths(node: ir.Node) -> str | None:
+    """the sequence lengths, the fifth input, are absent, or constants of 1 and more"""
+    value = node.inputs[4] if len(node.inputs) > 4 else None
+    if value is None:
+        return None
+    if value.const_value is None:
+        return _origin(value)
+    shortest = int(value.const_value.numpy().min(initial=1))
+    return None if shortest >= 1 else f"one is {shortest}"
+
+
 _RECURRENT: tuple[Rule, ...] = (
     *(constant_weight, float32_weight, constant_recurrence, variable_input, fixed_input_shape, sequence_of_rows),
-    *(constant_recurrent_bias, one_direction, time_first, known_activations),
+    *(constant_recurrent_bias, one_direction, time_first, known_lengths, known_activations),
 )
 
 _ALL: tuple[Rule, ...] = (constant_weight, float32_weight, variable_input, fixed_input_shape)
