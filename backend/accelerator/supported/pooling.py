@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import onnx_ir as ir
 
+from reuse_compiler.backend.accelerator.shapes import shape_of
 from reuse_compiler.backend.accelerator.supported.rule import Rule
 from reuse_compiler.backend.accelerator.supported.tensors import (
     TENSOR,
@@ -15,6 +18,8 @@ from reuse_compiler.backend.accelerator.supported.tensors import (
 
 __all__ = ["RULES"]
 
+_WINDOW = 65_536  # two of them in flight take a good third of the buffer of the built-in hardware
+
 
 def padding_below_kernel(node: ir.Node) -> str | None:
     """padding at the start of an axis is less than the extent of the window there"""
@@ -25,8 +30,19 @@ def padding_below_kernel(node: ir.Node) -> str | None:
     return f"axis {wide[0]} has padding {pads[wide[0]]} and window {kernel[wide[0]]}" if wide else None
 
 
-_POOL = (*TENSOR, variable_data, spatial_axes, explicit_padding, padding_below_kernel, one_output)
-_GLOBAL = (*TENSOR, variable_data, spatial_axes)
+def window_in_buffer(node: ir.Node) -> str | None:
+    """the window of one output, gaps of dilation included, spans at most 65,536 elements of the input"""
+    data = node.inputs[0]
+    shape = None if data is None else shape_of(data)
+    assert shape is not None
+    kernel = node.attributes.get_ints("kernel_shape", None) or shape[2:]
+    dilations = node.attributes.get_ints("dilations", None) or [1] * len(kernel)
+    extent = [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations, strict=True)]
+    return f"it spans {' x '.join(map(str, extent))}" if math.prod(extent) > _WINDOW else None
+
+
+_POOL = (*TENSOR, variable_data, spatial_axes, explicit_padding, padding_below_kernel, window_in_buffer, one_output)
+_GLOBAL = (*TENSOR, variable_data, spatial_axes, window_in_buffer)
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "MaxPool": _POOL,
