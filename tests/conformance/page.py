@@ -46,11 +46,9 @@ def page(tools: str, records: Mapping[str, Record]) -> str:
 
 def _totals(records: Collection[Record]) -> str:
     counts = Counter[str](record.outcome for record in records)
-    alone = [record for record in records if record.outcome == "alone"]
     rows = {
         "passed by stock onnxruntime": len(records),
         "passed by the accelerator alone": counts["alone"],
-        "of these, nothing is left to compute once the constants are folded": sum(not r.layers for r in alone),
         "passed with calls to the host": counts["host"],
         "rejected": counts["rejected"],
         "with a place where reuse applies": sum(record.sites > 0 for record in records),
