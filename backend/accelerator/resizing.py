@@ -31,7 +31,8 @@ class ResizedAxis:
     def positions(self, mode: str) -> Array:
         """Where the elements of the output lie in the input, by `coordinate_transformation_mode`: float64 [result].
 
-        The formulas are those of the ONNX operator Resize.
+        The formulas are those of the ONNX operator Resize; with corners aligned onnxruntime counts whole elements of the
+        output, and so does this.
         """
         at = np.arange(self.result, dtype=np.float64)
         match mode:
@@ -53,15 +54,14 @@ class ResizedAxis:
 
 
 def resized_axes(node: ir.Node) -> list[ResizedAxis | None]:
-    """How a Resize or Upsample changes each axis of its first operand; None where it leaves it as it is."""
+    """How a Resize changes each axis of its first operand; None where it leaves it as it is."""
     value = node.inputs[0]
     shape, out = shape_of(value) if value is not None else None, shape_of(node.outputs[0])
     assert shape is not None
     assert out is not None
-    rank, upsample = len(shape), node.op_type == "Upsample"
+    rank = len(shape)
     named = [axis % rank for axis in node.attributes.get_ints("axes", None) or range(rank)]
-    given = [constant(node.inputs[at]) if len(node.inputs) > at else None for at in range(4)]
-    roi, scales, sizes = (None, given[1], None) if upsample else given[1:]
+    roi, scales, sizes = (constant(node.inputs[at]) if len(node.inputs) > at else None for at in range(1, 4))
     cropped = node.attributes.get_string("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize"
     factors = {axis: out[axis] / shape[axis] for axis in named}
     if scales is not None and scales.size:
@@ -87,10 +87,12 @@ def _kernel(distance: Array, cubic: float | None) -> Array:
     """
     d = np.abs(distance)
     if cubic is None:
-        return np.maximum(1 - d, 0)
+        linear: Array = np.maximum(1 - d, 0)
+        return linear
     near = ((cubic + 2) * d - (cubic + 3)) * d * d + 1
     far = ((cubic * d - 5 * cubic) * d + 8 * cubic) * d - 4 * cubic
-    return np.where(d <= 1, near, np.where(d < 2, far, 0))
+    weight: Array = np.where(d <= 1, near, np.where(d < 2, far, 0))
+    return weight
 
 
 def tap_weights(node: ir.Node, axis: ResizedAxis) -> tuple[Array, Array]:
@@ -99,17 +101,16 @@ def tap_weights(node: ir.Node, axis: ResizedAxis) -> tuple[Array, Array]:
     cubic = None
     if attributes.get_string("mode", "nearest") == "cubic":
         cubic = attributes.get_float("cubic_coeff_a", -0.75) or 0.0
-    # An Upsample has no such attribute: it places elements as "asymmetric" does.
-    mode = "asymmetric" if node.op_type == "Upsample" else "half_pixel"
-    positions = axis.positions(attributes.get_string("coordinate_transformation_mode", mode) or mode)
+    positions = axis.positions(attributes.get_string("coordinate_transformation_mode", "half_pixel") or "half_pixel")
     stretch = min(axis.scale, 1.0) if attributes.get_int("antialias", 0) else 1.0
     reach = (1 if cubic is None else 2) / stretch
     first = np.floor(positions - reach).astype(np.int64) + 1
     taps = first[:, None] + np.arange(math.ceil(2 * reach))
     weights = _kernel((positions[:, None] - taps) * stretch, cubic)
     outside = (taps < 0) | (taps >= axis.size)
-    if attributes.get_int("exclude_outside", 0):
+    excluded = attributes.get_int("exclude_outside", 0) == 1
+    if excluded:
         weights = np.where(outside, 0, weights)
-    if stretch < 1 or attributes.get_int("exclude_outside", 0):
+    if stretch < 1 or excluded:
         weights = weights / weights.sum(axis=1, keepdims=True)
     return np.clip(taps, 0, axis.size - 1).astype(np.int32), weights.astype(np.float32)
