@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import networkx as nx
@@ -30,11 +30,14 @@ from reuse_compiler.slots import is_recurrent_reuse, model_slots
 __all__ = ["read_graph"]
 
 
-def read_graph(model: ir.Model) -> LayerGraph:
-    """The layers of a reuse model (or of a model without reuse) in the order that the schedule gives."""
+def read_graph(model: ir.Model, to_host: Collection[str] = ()) -> LayerGraph:
+    """The layers of a reuse model (or of a model without reuse) in the order that the schedule gives.
+
+    The nodes named in `to_host` run there, although the accelerator has instructions for them.
+    """
     state = _state_names(model)
     nodes = _schedule(model)
-    layers = [layer for node in nodes for layer in _layers(node)]
+    layers = [layer for node in nodes for layer in _layers(node, str(node.name) in to_host)]
     layers = _fuse(layers, {value.name for value in model.graph.outputs})
     graph_inputs = [v for v in model.graph.inputs if v.name not in state and v.name not in model.graph.initializers]
     graph_outputs = [value for value in model.graph.outputs if value.name not in state]
@@ -69,9 +72,9 @@ def _schedule(model: ir.Model) -> list[ir.Node]:
     return [nodes[i] for i in nx.lexicographical_topological_sort(graph)]
 
 
-def _layers(node: ir.Node) -> Sequence[Layer]:
+def _layers(node: ir.Node, to_host: bool) -> Sequence[Layer]:
     """The layers of a node: one, or the parts that its reader makes of it."""
-    supported, _, _ = verdict(node)
+    supported = not to_host and verdict(node)[0]
     read = _reader(node)(node) if supported else read_host(node)
     if not isinstance(read, Spec):
         return read

@@ -65,7 +65,9 @@ from reuse_compiler.backend.accelerator.program import (
     Tiling,
 )
 from reuse_compiler.errors import HardwareError
+from reuse_compiler.operators import is_reuse
 from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.slots import is_recurrent_reuse
 
 __all__ = ["lower"]
 
@@ -78,15 +80,37 @@ _TRANSFER_BYTES = 2560  # what DRAM moves in the 50 cycles of its latency
 def lower(model: ir.Model, tiling: Tiling, model_sha256: str) -> Program:
     """Lower a reuse model (or a model without reuse) for hardware of the sizes in `tiling`.
 
-    Raises ModelError where a shape is not known, and HardwareError where a memory or the accumulators are too small for
-    the smallest tile.
+    A node without reuse whose smallest tile a memory cannot hold goes to the host. Raises HardwareError where a memory or
+    the accumulators are too small for the smallest tile of a node with reuse.
     """
     if tiling.accumulators < tiling.lanes:
         raise HardwareError(
             f"hardware {tiling.hardware}: {tiling.accumulators:,} accumulators for {tiling.lanes:,} lanes: give every lane"
             " one"
         )
-    graph = read_graph(model)
+    reusing = {str(node.name) for node in model.graph if is_reuse(node) or is_recurrent_reuse(node)}
+    to_host: set[str] = set()
+    while True:
+        try:
+            return _lower(read_graph(model, to_host), tiling, model_sha256)
+        except _LayerTooLargeError as error:
+            if error.node in reusing or error.node in to_host:
+                raise
+            to_host.add(error.node)
+
+
+class _LayerTooLargeError(HardwareError):
+    """The smallest tile of a layer does not fit; `node` is what the layer is, or is a part of."""
+
+    def __init__(self, layer: Layer, buffer_bytes: int) -> None:
+        super().__init__(
+            f"layer {layer.name}: its smallest tile does not fit the I/O buffer of {buffer_bytes:,} bytes: use hardware"
+            " with a larger buffer"
+        )
+        self.node = layer.row or layer.name
+
+
+def _lower(graph: LayerGraph, tiling: Tiling, model_sha256: str) -> Program:
     image = _constants(graph)
     reuse = _best_code(graph, tiling, image, reuse=True)
     baseline = _best_code(graph, tiling, image, reuse=False)
@@ -177,23 +201,21 @@ def _best_code(graph: LayerGraph, tiling: Tiling, image: ConstantImage, *, reuse
         return Context(tiling, reuse, emitter, storages, place(storages, buffer_bytes, size), image, residency)
 
     best: tuple[int, int] | None = None
-    failure = ""
+    failure: _LayerTooLargeError | None = None
     for size in sorted(sizes, key=lambda s: (bounds[s], s)):
         if best is not None and bounds[size] >= best[0]:
             break
         counter = MoveCounter(_TRANSFER_BYTES)
         try:
             _lower_frame(context(size, counter), graph)
-        except StagingTooSmallError as error:
-            failure = str(error)
+        except _LayerTooLargeError as error:
+            failure = error
             continue
         if best is None or counter.traffic < best[0]:
             best = (counter.traffic, size)
     if best is None:
-        raise HardwareError(
-            f"layer {failure}: its smallest tile does not fit the I/O buffer of {buffer_bytes:,} bytes: use hardware"
-            " with a larger buffer"
-        )
+        assert failure is not None
+        raise failure
     emitter = Emitter()
     return _code(context(best[1], emitter), emitter, graph)
 
@@ -207,7 +229,10 @@ def _lower_frame(context: Context, graph: LayerGraph) -> int:
         context.parts = {booking.part: graph.row(layer, booking.part) for booking in layer.bookings.values()}
         context.emitter.coalesce(STAGING)
         context.emitter.coalesce(WEIGHTS)
-        LOWERERS[type(layer.spec)](context, layer, layer.spec)
+        try:
+            LOWERERS[type(layer.spec)](context, layer, layer.spec)
+        except StagingTooSmallError as error:
+            raise _LayerTooLargeError(layer, context.placement.buffer_bytes) from error
     for tensor in _placed(graph.outputs):
         storage = context.storages.by_tensor[tensor.name]
         if not storage.is_input:
