@@ -18,11 +18,19 @@ import typer
 
 from benchmarks.accelerator import measure_compile, measure_interpretation
 from benchmarks.profiling import measure_profiling
-from benchmarks.workloads import Workload, autopilot_workload, c3d_workload, light_workload, recorded_workload
+from benchmarks.workloads import (
+    Workload,
+    autopilot_workload,
+    c3d_workload,
+    eesen_workload,
+    light_workload,
+    recorded_workload,
+)
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 FRAMES = 100
 C3D_FRAMES = 8
+EESEN_UTTERANCES = 8
 
 
 def main(
@@ -33,7 +41,8 @@ def main(
     workloads = [autopilot_workload(FRAMES)]
     if recordings is not None:
         workloads.append(recorded_workload(recordings, "ultraface@asl_book", FRAMES))
-    rows = [row for workload in (*workloads, c3d_workload(C3D_FRAMES)) for row in _interpretation(workload)]
+    layers = [c3d_workload(C3D_FRAMES), eesen_workload(EESEN_UTTERANCES)]
+    rows = [row for workload in (*workloads, *layers) for row in _interpretation(workload)]
     rows += [_profiling(workload) for workload in workloads]
     rows.append(_compile())
     table = "\n".join(["| what | measured |", "|---|---|", *(f"| {what} | {figure} |" for what, figure in rows)])

@@ -23,6 +23,7 @@ __all__ = [
     "Workload",
     "autopilot_workload",
     "c3d_workload",
+    "eesen_workload",
     "light_workload",
     "recorded_pairs",
     "recorded_workload",
@@ -118,3 +119,28 @@ def c3d_workload(frames: int) -> Workload:
             yield {"x": scene}
 
     return Workload("C3D conv2a", model, open_stream(moving, model.inputs), 32, {})
+
+
+def eesen_workload(frames: int, steps: int = 100) -> Workload:
+    """A layer of EESEN (Miao et al., ASRU 2015) on its own: a bidirectional LSTM of 640 inputs and 320 cells each way, seeded
+    weights. A frame is an utterance, whose features walk slowly."""
+    inputs, hidden = 640, 320
+    generator = np.random.default_rng(0)
+    text = f"""<ir_version: 8, opset_import: ["": 18]> eesen (float[{steps},1,{inputs}] x) => (float[{steps},2,1,{hidden}] y)
+        {{ y = LSTM <hidden_size = {hidden}, direction = "bidirectional"> (x, W, R, B) }}"""
+    proto = onnx.parser.parse_model(text)
+    for name, shape in {"W": (4 * hidden, inputs), "R": (4 * hidden, hidden), "B": (8 * hidden,)}.items():
+        values = generator.standard_normal((2, *shape)).astype(np.float32) / np.float32(np.sqrt(inputs + hidden))
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "eesen.onnx"
+        onnx.save(proto, path)
+        model = load(path)
+
+    def utterances() -> Iterator[dict[str, np.ndarray[Any, Any]]]:
+        drawn = np.random.default_rng(1)
+        for _ in range(frames):
+            walk = np.cumsum(drawn.standard_normal((steps, 1, inputs)) * 0.1, axis=0)
+            yield {"x": walk.astype(np.float32)}
+
+    return Workload("EESEN layer", model, open_stream(utterances, model.inputs), 32, {})

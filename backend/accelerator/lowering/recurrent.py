@@ -151,6 +151,9 @@ class _Sweep:
         self._configured: LinearQuantizer | None = None
         biases = {} if reuse else spec.dense_biases
         self._biases = {site: context.constant(context.image.add(bias)) for site, bias in biases.items()}
+        weights = [context.image.add(weight) for weight in spec.weights]
+        self._alike = not any(context.passes_through(constant) for constant in weights)
+        self._known: dict[tuple[Panel | StepRows, ...], list[Work]] = {}
 
     def works(self) -> list[Work]:
         """Of all steps, what comes before, and what comes behind."""
@@ -178,13 +181,23 @@ class _Sweep:
             yield StepNote(f"{self._layer.name}.{site}", place)
 
     def _step(self, step: int, position: int, rows: StepRows) -> list[Work]:
-        """The products and the cell of one step; neighbouring works may become one."""
+        """What one step loads, its products and its cell, and what it stores."""
+        memory, start = self._memory, Work()
+        x, before = memory.x(step, position, rows, start), memory.before(position, rows)
+        sums, h = memory.sums(position, rows), memory.h(step, position, rows)
+        key = (rows, x, before, sums, h)
+        body = self._known.get(key) or self._body(*key)
+        if position and self._alike:  # from the second step on each finds the quantizer that the one before left
+            self._known[key] = body
+        works = [start, *(Work(computes=work.computes, controls=work.controls, loads=work.loads) for work in body)]
+        self._context.layer = self._context.parts[""]
+        memory.save_output(step, h, rows, works[-1])
+        return works
+
+    def _body(self, rows: StepRows, x: Panel, before: Panel, sums: Panel, h: Panel) -> list[Work]:
+        """The products and the cell of one step."""
         memory, spec = self._memory, self._spec
-        before, h = memory.before(position, rows), memory.h(step, position, rows)
-        sums = memory.sums(position, rows)
-        start = Work()
-        x = memory.x(step, position, rows, start)
-        works = [start, *self._product("x", x, rows, [self._whole("x", sums, rows)])]
+        works = self._product("x", x, rows, [self._whole("x", sums, rows)])
         works += self._product("h", before, rows, self._recurrent_targets(sums, rows))
         cell = CellWork(self._context)
         if spec.kind == "GRU":
@@ -197,10 +210,7 @@ class _Sweep:
                 lstm_state(cell, spec, sums, memory.some(memory.c, rows), memory.some(memory.spare, rows), h)
             else:
                 rnn_state(cell, spec, sums, h)
-        works.append(Work(computes=cell.planned))
-        self._context.layer = self._context.parts[""]
-        memory.save_output(step, h, rows, works[-1])
-        return works
+        return [*works, Work(computes=cell.planned)]
 
     def _switch(self, cell: CellWork, sums: Panel, before: Panel, rows: StepRows) -> list[Work]:
         """Gates z and r of a GRU, and the sum of its hidden gate."""
