@@ -80,6 +80,24 @@ def test_the_smallest_weights_stay_where_not_all_do() -> None:
     assert (residency.staging_start, residency.staging_half) == (3072, 512)
 
 
+def test_weights_that_are_read_again_in_every_step_stay_before_others() -> None:
+    once, again = Constant(0, 1000), Constant(1024, 2048)
+    residency = choose_residency([], {once: 64, again: 64}, 3050, [[again]])
+    assert list(residency.resident) == [again]
+    assert list(choose_residency([], {once: 64, again: 64}, 3050).resident) == [once]
+
+
+def test_the_halves_hold_the_weights_of_a_layer_where_not_all_that_are_read_again_stay() -> None:
+    layers = [[Constant(4096 * layer, 1000), Constant(4096 * layer + 1024, 2048)] for layer in range(3)]
+    weights = {constant: 64 for layer in layers for constant in layer}
+    residency = choose_residency([], weights, 5000, layers)
+    assert 2 * residency.staging_half >= 1024 + 2048
+    assert list(residency.resident) == [layers[0][0]], "what is left of 5,000 bytes keeps the smallest"
+    narrow = choose_residency([], weights, 3000, layers)
+    assert 2 * narrow.staging_half < 1024 + 2048
+    assert narrow.resident, "a layer that no two halves hold streams step by step, and small weights stay"
+
+
 def test_constants_other_than_weights_must_fit() -> None:
     with pytest.raises(HardwareError, match="eDRAM of 1,024 bytes: the constants other than weights"):
         choose_residency([Constant(0, 5000)], {}, 1024)

@@ -256,6 +256,22 @@ def test_a_layer_that_runs_forward_continues_from_a_restored_state(hardware: Har
     np.testing.assert_array_equal(first.indices["n.h"], second.indices["n.h"])
 
 
+def test_a_model_called_step_by_step_with_its_state_fed_back_does_what_one_run_does(hardware: Hardware) -> None:
+    whole, single = Recurrence("LSTM", rows=1, initial="inputs"), Recurrence("LSTM", rows=1, steps=1, initial="inputs")
+    at_once = Interpreter(compiled(whole, hardware.tiling, QUANTIZER))
+    stepwise = Interpreter(compiled(single, hardware.tiling, QUANTIZER))
+    for frame in whole.frames(2):
+        expected = at_once.run(frame)
+        state = {"h0": frame["h0"], "c0": frame["c0"]}
+        for step, x in enumerate(frame["X"]):
+            found = stepwise.run({"X": x[None], **state})
+            state = {"h0": found["Yh"], "c0": found["Yc"]}
+            np.testing.assert_allclose(found["Y"][0], expected["Y"][step], atol=1e-6)
+            for site in ("n.x", "n.h"):
+                np.testing.assert_array_equal(stepwise.indices[site][0], at_once.indices[site][step])
+        np.testing.assert_allclose(found["Yc"], expected["Yc"], atol=1e-6)
+
+
 def test_a_layer_that_runs_backwards_begins_anew_in_every_run(hardware: Hardware) -> None:
     layer = Recurrence("LSTM", "reverse")
     program = compiled(layer, hardware.tiling, QUANTIZER)
