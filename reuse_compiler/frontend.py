@@ -63,8 +63,11 @@ class Model:
         Hexadecimal SHA-256 of that file; external data, where there are any, are hashed after it.
     ir : onnx_ir.Model
         Opset 18 or later, inputs of fixed shape, constants folded, batch normalization and scaling folded into the layer
-        before, identities gone, shapes inferred. Every node has a unique name: its own, or its first output's where it had none. A tensor that has the
-        name of one in the file has its value too.
+        before, identities gone, shapes inferred, layers in float32. Products with a constant, recurrent layers and padding
+        have the forms that :mod:`~reuse_compiler.passes.fc_normal_form`,
+        :mod:`~reuse_compiler.passes.recurrent_normal_form` and :mod:`~reuse_compiler.passes.explicit_pads` describe. Every
+        node has a unique name: its own, or its first output's where it had none. A tensor that has the name of one in the
+        file has its value too.
     inputs, outputs : tuple of TensorSpec
         The model's own, in its order.
     """

@@ -20,6 +20,7 @@ from reuse_compiler.document import ModelRef
 from reuse_compiler.errors import HardwareError, PlanError, StreamError, VerificationError
 from reuse_compiler.fitting import fit
 from reuse_compiler.frontend import Model, load
+from reuse_compiler.passes import external_weights
 from reuse_compiler.plan import Plan
 from reuse_compiler.profiling import profile
 from reuse_compiler.session import Session
@@ -132,6 +133,16 @@ def test_without_a_run_there_is_no_report(
     frame = {"x": np.ones((1, 2, 6, 5), np.float32)}
     outputs = interpreter.run({**frame, "h": np.zeros((1, 3), np.float32)})
     np.testing.assert_allclose(outputs["y"], session.run(frame)["y"], rtol=1e-5)
+
+
+def test_weights_that_a_file_cannot_hold_lie_beside_it(
+    model: Model, stream: Stream, plan: Plan, hardware: Hardware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(external_weights, "MAX_PROTO_BYTES", 1000)
+    for _ in range(2):  # the second replaces the first
+        compile_model(model, plan, tmp_path / "out", stream=stream, hardware=hardware, run=False, threads=1)
+    assert names(tmp_path / "out") == ["model.reuse.onnx", "model.reuse.onnx.data", "plan.json", "program.safetensors"]
+    assert (tmp_path / "out" / "model.reuse.onnx.data").stat().st_size >= 123 * 3 * 4
 
 
 def test_compiling_twice_gives_equal_programs(model: Model, plan: Plan, hardware: Hardware, tmp_path: Path) -> None:

@@ -37,11 +37,12 @@ def test_a_folder_appears_whole(tmp_path: Path) -> None:
 
 
 def test_one_that_compile_wrote_is_replaced(tmp_path: Path) -> None:
-    for name in FILES:
+    last = f"{FILES[0]}.data"
+    for name in (*FILES, last, last):
         with replacing_directory(tmp_path / "out") as folder:
             (folder / PROGRAM).write_text("x")
             (folder / name).write_text("x")
-    assert listed(tmp_path) == {f"out/{PROGRAM}": "x", f"out/{FILES[-1]}": "x"}
+    assert listed(tmp_path) == {f"out/{PROGRAM}": "x", f"out/{last}": "x"}
 
 
 def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:

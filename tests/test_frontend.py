@@ -214,3 +214,28 @@ def test_a_later_opset_is_kept(tmp_path: Path) -> None:
     header = 'ir_version: 10, opset_import: ["" : 21]'
     model = load(stored(build("float[1,3] x", "y = Gelu(x)", header=header), tmp_path))
     assert model.ir.graph.opset_imports[""] == 21
+
+
+def test_layers_of_every_form_become_sites_under_their_names(tmp_path: Path, evaluate: Evaluate) -> None:
+    shapes = {
+        "left": (6, 4),
+        "batched": (3, 5, 7),
+        "vector": (7,),
+        "square": (3, 3),
+        "rows": (6, 3),
+        "w": (2, 2, 1),
+        "r": (2, 2, 2),
+    }
+    weights: dict[str, Array] = {name: random(*shape, seed=i) for i, (name, shape) in enumerate(shapes.items())}
+    weights["last"] = np.array([2])
+    body = """a = MatMul(left, x) b = MatMul(a, batched) c = MatMul(b, vector) d = Gemm<transA=1>(c, square, rows)
+        t = Unsqueeze(c, last) e = RNN<hidden_size=2, direction="bidirectional">(t, w, r) y = Flatten(e)"""
+    proto = build("float[3,4,5] x", body, weights=weights, outputs="y, d")
+    model = load(stored(proto, tmp_path))
+    kinds = {site.node: site.kind for site in find_sites(model)}
+    assert {name: kinds.get(name) for name in "abcd"} == {"a": "fc", "b": "conv", "c": "fc", "d": "fc"}
+    assert {"e.forward", "e.reverse"} <= {node.name for node in model.ir.graph}
+    feeds = {"x": random(3, 4, 5, seed=10)}
+    before, after = evaluate(proto, feeds), evaluate(model.proto(), feeds)
+    for output, value in before.items():
+        np.testing.assert_allclose(after[output], value, rtol=1e-4, atol=1e-5)
