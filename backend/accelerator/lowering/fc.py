@@ -56,6 +56,27 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class _Staged:
+    """Bytes of an element of each staged block: of those that hold inputs of a tile, and of those that hold outputs."""
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def output_bytes(self, rows: int, outputs: int) -> int:
+        """Of the output blocks of a tile."""
+        return sum(box_bytes((rows, outputs), size) for size in self.outputs)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """The tiles. Where not even one row of inputs fits a half of the staging region, its parts take turns in two halves,
+    and the linear outputs stay before them: `kept` bytes for each of two ranges of outputs."""
+
+    tiles: list[Tile]
+    kept: int | None = None
+
+
+@dataclass(frozen=True)
 class _Outputs:
     """Where a tile's linear outputs are, and where its outputs go."""
 
@@ -75,13 +96,24 @@ def lower_fc(context: Context, layer: Layer, spec: FcSpec) -> None:
         assert spec.quantizer is not None
         configure_quantizer(context, spec.quantizer)
         quantize_shared(context, layer, state, (spec.rows, spec.inputs, 1), spec.quantizer)
-    tiles = _tiles(context, layer, spec, state)
-    pipeline(context.emitter, _works(context, layer, spec, state, tiles))
+    pipeline(context.emitter, _works(context, layer, spec, state, _cut(context, layer, spec, state)))
 
 
-def _tiles(context: Context, layer: Layer, spec: FcSpec, state: State | None) -> list[Tile]:
+def _cut(context: Context, layer: Layer, spec: FcSpec, state: State | None) -> _Cut:
     outputs, inputs = weight_parts(context, spec, (0, spec.outputs))
-    rows = _rows(context, layer, spec, state, len(inputs), outputs[0][1])
+    staged = _staged(context, layer, spec, state)
+    rows = _rows(context, spec, staged, len(inputs), outputs[0][1])
+    if rows:
+        return _Cut(_tiles(spec, rows, inputs, outputs))
+    kept = staged.output_bytes(1, outputs[0][1])
+    room = (context.placement.staging_bytes - 2 * kept) // 2 - 64 * (1 + len(staged.inputs))
+    most = room // max(sum(staged.inputs), 1)
+    if most < 1:
+        raise StagingTooSmallError(layer.name)
+    return _Cut(_tiles(spec, 1, split_range(spec.inputs, min(most, inputs[0][1])), outputs), kept)
+
+
+def _tiles(spec: FcSpec, rows: int, inputs: list[tuple[int, int]], outputs: list[tuple[int, int]]) -> list[Tile]:
     return [
         Tile(row, part, out, part == inputs[0], part == inputs[-1], out == outputs[-1])
         for row in split_range(spec.rows, rows)
@@ -108,64 +140,83 @@ def split_lanes(size: int, most: int, lanes: int) -> list[tuple[int, int]]:
     return [(start, min(step, size - start)) for start in range(0, size, step)]
 
 
-def _rows(context: Context, layer: Layer, spec: FcSpec, state: State | None, parts: int, outputs: int) -> int:
-    """The most rows of a tile that accumulators and staging region hold; all its input parts stay in one half."""
-    inputs = spec.inputs
+def _staged(context: Context, layer: Layer, spec: FcSpec, state: State | None) -> _Staged:
     by_tensor = context.storages.by_tensor
     data, output = by_tensor[layer.inputs[0].name], by_tensor[layer.outputs[0].name]
-    sizes = [(data, inputs, 4), (output, outputs, 4)]
+    inputs, outputs = [(data, 4)], [(output, 4)]
     if state is not None:
         assert spec.quantizer is not None
         size = spec.quantizer.index_dtype.itemsize
-        sizes = [(state.index, inputs, size), (state.linear, outputs, 4)]
-        sizes += [(data, inputs, 4)] if state.list is None else [(state.list, inputs, size)]
-        sizes += [] if output is state.linear else [(output, outputs, 4)]
-    staged = [(width, itemsize) for storage, width, itemsize in sizes if storage.buffer_address is None]
+        inputs = [(state.index, size), (data, 4) if state.list is None else (state.list, size)]
+        outputs = [(state.linear, 4), *([] if output is state.linear else outputs)]
+    return _Staged(*(tuple(s for storage, s in side if storage.buffer_address is None) for side in (inputs, outputs)))
+
+
+def _rows(context: Context, spec: FcSpec, staged: _Staged, parts: int, outputs: int) -> int:
+    """The most rows of a tile that accumulators and staging region hold, all its input parts in one half; 0: not one."""
     rows = min(spec.rows, max(context.tiling.accumulators // outputs, 1))
-    while rows and staged:
+    while rows and (staged.inputs or staged.outputs):
         room = context.placement.staging_bytes // 2 - 64 * (1 + 2 * parts)
-        if sum(box_bytes((rows, width), itemsize) for width, itemsize in staged) <= room:
+        needed = sum(box_bytes((rows, spec.inputs), size) for size in staged.inputs)
+        if needed + staged.output_bytes(rows, outputs) <= room:
             break
         rows //= 2
-    if rows == 0:
-        raise StagingTooSmallError(layer.name)
     return rows
 
 
-def _works(context: Context, layer: Layer, spec: FcSpec, state: State | None, tiles: list[Tile]) -> list[Work]:
+def _works(context: Context, layer: Layer, spec: FcSpec, state: State | None, cut: _Cut) -> list[Work]:
     works: list[Work] = []
     outputs: _Outputs | None = None
-    for number, tile in enumerate(tiles):
+    ranges = 0
+    for number, tile in enumerate(cut.tiles):
         work = Work()
         if tile.first:
-            context.half(sum(other.first for other in tiles[:number]), 2)
-        build = _dense if state is None else _delta
-        outputs = build(context, layer, spec, work, tile, number, None if tile.first else outputs)
+            if cut.kept is None:
+                context.half(ranges, 2)
+            else:
+                context.half(0, 1, reserved=ranges % 2 * cut.kept)
+            outputs = _outputs(context, layer, spec, work, tile)
+            ranges += 1
+        if cut.kept is not None:
+            context.half(number, 2, reserved=2 * cut.kept)
+        assert outputs is not None
+        (_dense if state is None else _delta)(context, layer, spec, work, tile, number, outputs)
         works.append(work)
     return works
 
 
+def _outputs(context: Context, layer: Layer, spec: FcSpec, work: Work, tile: Tile) -> _Outputs:
+    """The blocks that all input parts of a range of outputs share."""
+    output = context.storages.by_tensor[layer.outputs[0].name]
+    target, box = (spec.rows, spec.outputs), (tile.rows, tile.outputs)
+    if not context.reuse or spec.quantizer is None:
+        z = context.block(work, output, target, box, 4, read=False)
+        return _Outputs(z, z)
+    linear = context.storages.states[layer.name].linear
+    z = context.block(work, linear, target, box, 4, read=True)
+    return _Outputs(z, z if linear is output else context.block(work, output, target, box, 4, read=False))
+
+
 def _dense(
-    context: Context, layer: Layer, spec: FcSpec, work: Work, tile: Tile, number: int, outputs: _Outputs | None
-) -> _Outputs:
+    context: Context, layer: Layer, spec: FcSpec, work: Work, tile: Tile, number: int, outputs: _Outputs
+) -> None:
     """A dense tile. Input parts behind the first accumulate onto `outputs`."""
     by_tensor = context.storages.by_tensor
     data, output = by_tensor[layer.inputs[0].name], by_tensor[layer.outputs[0].name]
     target, box = (spec.rows, spec.outputs), (tile.rows, tile.outputs)
     x = context.block(work, data, (spec.rows, spec.inputs), (tile.rows, tile.inputs), 4, read=True)
-    z = outputs.z if outputs else context.block(work, output, target, box, 4, read=False)
+    z = outputs.z
     weights = tile_weights(context, spec, work, tile, number)
     bias = context.constant(context.image.add(spec.bias))
     work.computes.append(dense_fc(context, tile, x, z, weights, bias, accumulate=not tile.first))
     if tile.last:
         _activate(context, work, spec.activation, z, z, box)
         context.write_back(work, output, z, target, box, 4)
-    return _Outputs(z, z)
 
 
 def _delta(
-    context: Context, layer: Layer, spec: FcSpec, work: Work, tile: Tile, number: int, outputs: _Outputs | None
-) -> _Outputs:
+    context: Context, layer: Layer, spec: FcSpec, work: Work, tile: Tile, number: int, outputs: _Outputs
+) -> None:
     """A delta tile; all input parts correct the same linear outputs."""
     assert spec.quantizer is not None
     state, size = context.storages.states[layer.name], spec.quantizer.index_dtype.itemsize
@@ -173,10 +224,6 @@ def _delta(
     data, output = by_tensor[layer.inputs[0].name], by_tensor[layer.outputs[0].name]
     source, part = (spec.rows, spec.inputs), (tile.rows, tile.inputs)
     target, box = (spec.rows, spec.outputs), (tile.rows, tile.outputs)
-    if outputs is None:
-        z = context.block(work, state.linear, target, box, 4, read=True)
-        same = output is state.linear
-        outputs = _Outputs(z, z if same else context.block(work, output, target, box, 4, read=False))
     z = outputs.z
     index = context.block(work, state.index, source, part, size, read=True)
     weights = tile_weights(context, spec, work, tile, number)
@@ -193,7 +240,6 @@ def _delta(
     if tile.last and output is not state.linear:
         _activate(context, work, spec.activation, z, outputs.y, box)
         context.write_back(work, output, outputs.y, target, box, 4)
-    return outputs
 
 
 def dense_fc(

@@ -87,6 +87,33 @@ def test_tiles(model: Model, tiling: Tiling, tiles: set[tuple[int, int, int]], s
         np.testing.assert_array_equal(interpreter.indices["z"], session.indices["z"])
 
 
+@pytest.mark.parametrize(
+    ("edram", "buffer", "tiles"),
+    [
+        (1 << 20, 1000, {(1, 10, 8), (1, 10, 2)}),
+        (1 << 20, 900, {(1, 6, 8), (1, 4, 8), (1, 6, 2), (1, 4, 2)}),
+        (1600, 1000, {(1, 8, 8), (1, 8, 2)}),
+    ],
+    ids=["weights stay", "uneven parts", "weights stream"],
+)
+def test_a_row_of_inputs_that_no_half_holds_is_cut(
+    model: Model, edram: int, buffer: int, tiles: set[tuple[int, int, int]]
+) -> None:
+    """Parts of a row take turns, its linear outputs stay until the last."""
+    quantizer = QuantizerSpec(step=0.25, zero=16, clusters=32)
+    site = SitePlan(node="z", input="x", op="Gemm", mode="reuse", quantizer=quantizer)
+    reuse_model = rewrite(model, Plan(model=ModelRef(path="m", sha256=model.sha256), sites=[site]))
+    program = lower(reuse_model, Tiling("narrow", 4, 8, edram, 2000, buffer), model.sha256)
+    assert races(program.reuse) == []
+    frame = program.reuse.sections.frame
+    assert {tile(instruction) for instruction in frame if isinstance(instruction, DeltaFc)} == tiles
+    interpreter, session = Interpreter(program), Session(reuse_model, threads=1)
+    for seed in range(3):
+        x = (np.random.default_rng(seed).integers(-16, 17, (ROWS, INPUTS)) / 8).astype(np.float32)
+        np.testing.assert_array_equal(interpreter.run({"x": x})["y"], session.run({"x": x})["y"])
+        np.testing.assert_array_equal(interpreter.indices["z"], session.indices["z"])
+
+
 def test_a_row_of_streamed_weights_that_no_half_holds_is_cut() -> None:
     """100 outputs, and halves for 32 weights: parts of 32, though there are accumulators for all."""
     wide = network(1, 4, 100)

@@ -95,3 +95,16 @@ def test_a_large_picture_that_two_layers_read_is_quantized_in_parts(hardware: Ha
         outputs, expected = interpreter.run(frame), session.run(frame)
         for name, values in expected.items():
             np.testing.assert_array_equal(outputs[name], values)
+
+
+def test_a_layer_that_is_fully_connected_to_a_large_picture(hardware: Hardware, evaluate: Evaluate) -> None:
+    """Of its 409,600 inputs no half of the buffer holds all, with their indices."""
+    weight = (np.random.default_rng(2).integers(-2, 3, (SIDE * SIDE, 3)) / 4).astype(np.float32)
+    text = f"(float[1,1,{SIDE},{SIDE}] x) => (float[1,3] y) {{ f = Flatten (x) y = MatMul (f, W) }}"
+    model, _, program = compiled(text, {"W": weight}, hardware)
+    interpreter, baseline = Interpreter(program), Interpreter(program, program.baseline)
+    for seed in (0, 1):
+        frame = {"x": picture(1, seed)}
+        expected = evaluate(model.proto(), frame)["y"]
+        np.testing.assert_array_equal(interpreter.run(frame)["y"], expected)
+        np.testing.assert_array_equal(baseline.run(frame)["y"], expected)
