@@ -59,7 +59,7 @@ def find_boxes(numbers: Numbers, bases: Sequence[int], most: int) -> list[BoxMov
         lines = _lines(part)
         separable = _is_separable(part, lines)
         if separable and _is_of_one_source(lines, starts):
-            found += itertools.islice(_boxes(lines, strides, target, starts), most + 1 - len(found))
+            found += itertools.islice(_boxes(lines, strides, target, starts, most), most + 1 - len(found))
         else:
             axis, edges = _cuts(part, bases, separable=separable)
             if len(edges) > most:
@@ -153,10 +153,11 @@ def _irregularities(part: Numbers, axis: int) -> list[int]:
     return (np.flatnonzero(steps.min(axis=others) != steps.max(axis=others)) + 1).tolist()
 
 
-def _boxes(lines: Sequence[Line], strides: Sequence[int], target: int, starts: Line) -> Iterator[BoxMove]:
-    """The boxes of a separable part of one source: each combination of runs of its lines."""
+def _boxes(lines: Sequence[Line], strides: Sequence[int], target: int, starts: Line, most: int) -> Iterator[BoxMove]:
+    """The boxes of a separable part of one source: each combination of runs of its lines. Of more than `most` only the
+    first."""
     first = int(lines[0][0])
-    for runs in itertools.product(*(_runs(line) for line in lines)):
+    for runs in itertools.product(*(_runs(line, most) for line in lines)):
         begin = first + sum(run.first - first for run in runs)
         source = _source(begin, starts)
         place = target + sum(run.start * stride for run, stride in zip(runs, strides, strict=True))
@@ -168,24 +169,25 @@ def _boxes(lines: Sequence[Line], strides: Sequence[int], target: int, starts: L
         yield BoxMove(source - 1, begin - int(starts[source]), place, merged(axes))
 
 
-def _runs(line: Line) -> list[_Run]:
-    """The fewest affine runs found: the plain ones, or those of one period where the line repeats."""
+def _runs(line: Line, most: int) -> list[_Run]:
+    """The fewest affine runs found: the plain ones, or those of one period where the line repeats. Of more than `most` it
+    gives the first, one too many."""
     steps = np.diff(line)
     if line.size == 1 or bool((steps == steps[0]).all()):
         step = int(steps[0]) if line.size > 1 else 0
         return [_Run(0, int(line[0]), (Axis(line.size, step, 1),))]
     changes = np.flatnonzero(np.diff(steps))[:_PERIODS] + 1
-    best = _plain_runs(line, steps)
+    best = _plain_runs(line, steps, most)
     for period in sorted({int(p) for change in changes for p in (change, change + 1)}):
         if period < 2 or 2 * period > line.size or not _repeats(steps, period):
             continue
         whole = line.size // period
         outer = Axis(whole, int(line[period] - line[0]), period)
-        runs = [_Run(run.start, run.first, (outer, *run.axes)) for run in _runs(line[:period])]
+        runs = [_Run(run.start, run.first, (outer, *run.axes)) for run in _runs(line[:period], most)]
         if line.size % period:
             behind = whole * period
-            runs += [_Run(run.start + behind, run.first, run.axes) for run in _runs(line[behind:])]
-        best = min(best, runs, key=len)
+            runs += [_Run(run.start + behind, run.first, run.axes) for run in _runs(line[behind:], most)]
+        best = min(best, runs, key=len)[: most + 1]
     return best
 
 
@@ -196,11 +198,12 @@ def _repeats(steps: Line, period: int) -> bool:
     )
 
 
-def _plain_runs(line: Line, steps: Line) -> list[_Run]:
-    """One affine run after the other, each as long as it goes."""
+def _plain_runs(line: Line, steps: Line, most: int) -> list[_Run]:
+    """One affine run after the other, each as long as it goes; `most` + 1 where there are more."""
     changes = np.flatnonzero(np.diff(steps)) + 1  # positions of steps unlike the one before
-    runs, start = [], 0
-    while start < line.size:
+    runs: list[_Run] = []
+    start = 0
+    while start < line.size and len(runs) <= most:
         if start == line.size - 1:
             end = line.size
         else:

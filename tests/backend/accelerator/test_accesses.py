@@ -14,6 +14,7 @@ from reuse_compiler.backend.accelerator.isa import (
     INSTRUCTIONS,
     ConfigureConv,
     ConfigureQuantizer,
+    Copy,
     DeltaConv,
     DeltaFc,
     DenseConv,
@@ -21,6 +22,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Elementwise,
     Fill,
     Function,
+    Gather,
     Host,
     Instruction,
     Load,
@@ -227,6 +229,38 @@ def test_function() -> None:
         (BUFFER, False): block(1000, 4, (2, 3, 2, 4), (100, 30, 9, 1)),
         (BUFFER, True): block(5000, 4, (2, 3, 2, 4), (0, 20, 5, 1)),
     }
+
+
+@given(sizes=SIZES, x=STRIDES, y=STRIDES, constant=st.booleans(), backwards=st.integers(0, 15))
+def test_copy(sizes: tuple[int, ...], x: tuple[int, ...], y: tuple[int, ...], constant: bool, backwards: int) -> None:
+    instruction = Copy(
+        element_bytes=2, constant=int(constant), backwards=backwards,
+        x=1000, x_stride0=x[0], x_stride1=x[1], x_stride2=x[2], x_stride3=x[3],
+        y=9000, y_stride0=y[0], y_stride1=y[1], y_stride2=y[2], y_stride3=y[3],
+        size0=sizes[0], size1=sizes[1], size2=sizes[2], size3=sizes[3],
+    )  # fmt: skip
+    expected = {
+        (EDRAM if constant else BUFFER, False): block(1000, 2, sizes, x),
+        (BUFFER, True): block(9000, 2, sizes, y),
+    }
+    assert touched(instruction) == {key: numbers for key, numbers in expected.items() if numbers}
+
+
+@given(sizes=SIZES, x=STRIDES, y=STRIDES, constant=st.booleans())
+def test_gather(sizes: tuple[int, ...], x: tuple[int, ...], y: tuple[int, ...], constant: bool) -> None:
+    outer, rows, entries, inner = sizes
+    instruction = Gather(
+        element_bytes=8, constant=int(constant), table=20000, outer=outer, rows=rows, entries=entries, inner=inner,
+        x=1000, x_stride0=x[0], x_stride1=x[1], x_stride2=x[2], y=9000, y_stride0=y[0], y_stride1=y[1], y_stride2=y[2],
+    )  # fmt: skip
+    source = block(1000, 8, (outer, rows, inner), x[:3]) if entries else set()
+    table = run(20000, 4 * entries) if outer and inner else set()
+    expected = {
+        (BUFFER, False): set() if constant else source,
+        (EDRAM, False): table | source if constant else table,
+        (BUFFER, True): block(9000, 8, (outer, entries, inner), y[:3]),
+    }
+    assert touched(instruction) == {key: numbers for key, numbers in expected.items() if numbers}
 
 
 def test_pool() -> None:

@@ -17,6 +17,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Binary,
     ConfigureConv,
     ConfigureQuantizer,
+    Copy,
     DeltaConv,
     DeltaFc,
     DenseConv,
@@ -26,6 +27,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Event,
     Fill,
     Function,
+    Gather,
     Halt,
     Host,
     Instruction,
@@ -144,6 +146,27 @@ def counted(
             {"special_operations": 5, "buffer_read_bytes": 15, "edram_read_bytes": 10, "buffer_write_bytes": 10},
         ),
         (
+            Copy(element_bytes=2, size0=2, size1=1, size2=3, size3=4),
+            {"special_operations": 24, "buffer_read_bytes": 48, "buffer_write_bytes": 48},
+        ),
+        (
+            Copy(element_bytes=8, constant=1, size0=2, size1=1, size2=3, size3=4),
+            {"special_operations": 48, "edram_read_bytes": 192, "buffer_write_bytes": 192},
+        ),
+        (
+            Gather(element_bytes=4, outer=2, rows=9, entries=5, inner=3),
+            {
+                "special_operations": 30,
+                "edram_read_bytes": 2 * 5 * 4,
+                "buffer_read_bytes": 120,
+                "buffer_write_bytes": 120,
+            },
+        ),
+        (
+            Gather(element_bytes=1, constant=1, outer=2, rows=9, entries=5, inner=3),
+            {"special_operations": 30, "edram_read_bytes": 2 * 5 * 4 + 30, "buffer_write_bytes": 30},
+        ),
+        (
             Pool(channels=3, out0=2, out1=1, out2=1, kernel0=2, kernel1=2, kernel2=1),
             {"special_operations": 24, "buffer_read_bytes": 96, "buffer_write_bytes": 24},
         ),
@@ -251,6 +274,7 @@ def fields_of(kind: type[Instruction], space: Space, flag: int) -> dict[str, Any
             "repeat",
             "element_bytes",
             "entries",
+            "taps",
         ),
         *("macs", "operations", "read_bytes", "write_bytes", "count", "copies", "count0", "count1"),
         *(f"{name}{axis}" for name in ("size", "kernel", "out", "matrices") for axis in range(4)),

@@ -18,8 +18,10 @@ from reuse_compiler import frontend
 from reuse_compiler.backend.accelerator.interpreter import Interpreter
 from reuse_compiler.backend.accelerator.isa import (
     ConfigureQuantizer,
+    Copy,
     DeltaFc,
     Function,
+    Gather,
     Halt,
     Instruction,
     Load,
@@ -28,6 +30,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Space,
     Special,
     Sync,
+    build,
 )
 from reuse_compiler.backend.accelerator.lowering import lower
 from reuse_compiler.backend.accelerator.program import Code, Program, Tiling
@@ -409,6 +412,20 @@ def test_an_operand_outside_its_memory_names_the_instruction(instruction: Instru
     with pytest.raises(ProgramError) as caught:
         bare([Sync(), instruction, Sync()])
     assert str(caught.value).startswith(f"instruction 1, function: {message}")
+
+
+@pytest.mark.parametrize("kind", [Copy, Gather])
+def test_elements_of_a_size_that_is_none_name_the_instruction(kind: type[Instruction]) -> None:
+    with pytest.raises(
+        ProgramError, match=rf"^instruction 1, {kind.MNEMONIC}: field element_bytes is 3: it must be 1, 2"
+    ):
+        bare([Sync(), build(kind, {"element_bytes": 3}), Sync()])
+
+
+def test_a_table_with_an_entry_beyond_the_rows_is_an_error() -> None:
+    gather = Gather(element_bytes=4, table=8, outer=1, rows=0, entries=2, inner=1, y_stride1=1)  # zeros
+    with pytest.raises(ProgramError, match=r"gather: its table has entry 0: x has 0 rows"):
+        bare([Sync(), gather, Sync()]).run({})
 
 
 def test_threads_do_not_change_values(lowered: Program) -> None:

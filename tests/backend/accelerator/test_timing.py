@@ -17,6 +17,7 @@ from reuse_compiler.backend.accelerator.hardware import Hardware
 from reuse_compiler.backend.accelerator.isa import (
     ConfigureConv,
     ConfigureQuantizer,
+    Copy,
     DeltaConv,
     DeltaFc,
     DenseConv,
@@ -24,6 +25,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Elementwise,
     Fill,
     Function,
+    Gather,
     Host,
     Instruction,
     Load,
@@ -100,6 +102,9 @@ def test_lanes_and_quantizer_width_set_the_two_rates(hardware: Hardware, altered
         (Function(function=Special.EXP, size0=1, size1=1, size2=1, size3=33), 5),  # two passes
         (Function(function=Special.RECIPROCAL, size0=1, size1=1, size2=1, size3=16), 2),
         (Elementwise(size0=2, size1=2, size2=2, size3=2), 1),
+        (Copy(element_bytes=1, size0=1, size1=1, size2=3, size3=11), 3),
+        (Copy(element_bytes=8, size0=1, size1=1, size2=3, size3=11), 5),  # two passes
+        (Gather(element_bytes=4, outer=2, rows=9, entries=5, inner=7), 5),  # 70 elements
         (Pool(channels=2, out0=2, out1=2, out2=1, kernel0=3, kernel1=3, kernel2=1), 5),  # 72 window elements
         (Host(macs=1000, read_bytes=512, write_bytes=512), 8 + 60 + 60),
         (Host(operations=17, read_bytes=1), 2 + 51),
