@@ -37,6 +37,8 @@ _BY_OPERATOR: Mapping[str, Collection[str]] = {
         *("LSTM", "LayerNormalization", "MatMul", "MatMulInteger", "QLinearConv", "RNN"),
     ),
     "K": ("TopK",),
+    "indices": ("Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND"),
+    "condition": ("Compress",),
 }
 """Names that are parameters in these operators only: B is a weight there and an operand elsewhere, K a number and not keys."""
 
