@@ -6,7 +6,6 @@ import math
 
 import onnx_ir as ir
 
-from reuse_compiler.backend.accelerator.shapes import shape_of
 from reuse_compiler.backend.accelerator.supported.rule import Rule
 from reuse_compiler.backend.accelerator.supported.tensors import (
     TENSOR,
@@ -32,22 +31,17 @@ def padding_below_kernel(node: ir.Node) -> str | None:
 
 def window_in_buffer(node: ir.Node) -> str | None:
     """the window of one output, gaps of dilation included, spans at most 65,536 elements of the input"""
-    data = node.inputs[0]
-    shape = None if data is None else shape_of(data)
-    assert shape is not None
-    kernel = node.attributes.get_ints("kernel_shape", None) or shape[2:]
+    kernel = node.attributes.get_ints("kernel_shape", None) or []
     dilations = node.attributes.get_ints("dilations", None) or [1] * len(kernel)
     extent = [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations, strict=True)]
     return f"it spans {' x '.join(map(str, extent))}" if math.prod(extent) > _WINDOW else None
 
 
 _POOL = (*TENSOR, variable_data, spatial_axes, explicit_padding, padding_below_kernel, window_in_buffer, one_output)
-_GLOBAL = (*TENSOR, variable_data, spatial_axes, window_in_buffer)
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "MaxPool": _POOL,
     "AveragePool": _POOL,
     "LpPool": _POOL,
-    "GlobalAveragePool": _GLOBAL,
-    "GlobalMaxPool": _GLOBAL,
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), (*TENSOR, variable_data)),
 }

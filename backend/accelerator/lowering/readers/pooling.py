@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from reuse_compiler.backend.accelerator.isa import Binary, Pooling, Special
+from reuse_compiler.backend.accelerator.isa import Binary, Pooling, Reduction, Special
 from reuse_compiler.backend.accelerator.lowering.readers.folds import Folds, number
 from reuse_compiler.backend.accelerator.lowering.readers.reader import Reader
 from reuse_compiler.backend.accelerator.lowering.readers.values import ints, shape_at
@@ -20,14 +20,13 @@ def _spec(node: ir.Node, pooling: Pooling) -> PoolSpec:
     shape, out = shape_at(node), shape_of(node.outputs[0])
     assert out is not None
     rank = len(shape) - 2
-    everything = list(shape[2:]) if node.op_type.startswith("Global") else [1] * rank
     pads = ints(node, "pads", [0] * 2 * rank)
     geometry = ConvGeometry(
         in_channels=shape[0] * shape[1],
         out_channels=shape[0] * shape[1],
         group=shape[0] * shape[1],
         in_shape=padded(shape[2:], 3),
-        kernel=padded(ints(node, "kernel_shape", everything), 3),
+        kernel=padded(ints(node, "kernel_shape", [1] * rank), 3),
         strides=padded(ints(node, "strides", [1] * rank), 3),
         dilations=padded(ints(node, "dilations", [1] * rank), 3),
         pads_begin=padded(pads[:rank], 3, 0),
@@ -42,6 +41,15 @@ def _max_pool(node: ir.Node) -> PoolSpec:
 
 def _average_pool(node: ir.Node) -> PoolSpec:
     return _spec(node, Pooling.AVERAGE_PADDED if node.attributes.get_int("count_include_pad", 0) else Pooling.AVERAGE)
+
+
+def _global_pool(node: ir.Node) -> list[Layer]:
+    """A window over all of the picture is a reduction of the axes of space."""
+    parts = Folds(node)
+    x = parts.operand(0)
+    space = range(2, len(x.shape))
+    largest = node.op_type == "GlobalMaxPool"
+    return parts.layers(parts.reduce(Reduction.MAX, x, space) if largest else parts.mean(x, space))
 
 
 def _lp_pool(node: ir.Node) -> list[Layer]:
@@ -63,6 +71,6 @@ READERS: dict[str, Reader] = {
     "MaxPool": _max_pool,
     "AveragePool": _average_pool,
     "LpPool": _lp_pool,
-    "GlobalAveragePool": _average_pool,
-    "GlobalMaxPool": _max_pool,
+    "GlobalAveragePool": _global_pool,
+    "GlobalMaxPool": _global_pool,
 }

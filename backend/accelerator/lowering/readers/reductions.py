@@ -25,10 +25,13 @@ Axes = tuple[int, ...]
 
 
 def folded_axes(node: ir.Node, rank: int) -> Axes:
-    """The axes that a reduction folds, counted from the front: those it names, else all."""
+    """The axes that a reduction folds, counted from the front: those it names, else all, or none with
+    `noop_with_empty_axes`."""
     axes = constant(node.inputs[1]) if len(node.inputs) > 1 else None
     named = [] if axes is None else axes.reshape(-1).tolist()
-    return tuple(sorted({axis % rank for axis in named})) if named else tuple(range(rank))
+    if named or node.attributes.get_int("noop_with_empty_axes", 0) == 1:
+        return tuple(sorted({axis % rank for axis in named}))
+    return tuple(range(rank))
 
 
 def _plain(reduction: Reduction) -> Callable[[Folds, Value, Axes], Value]:
@@ -64,11 +67,36 @@ _REDUCTIONS: dict[str, Callable[[Folds, Value, Axes], Value]] = {
 }
 
 
+_UNCHANGED = ("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum")
+"""Of one element each, what these give is that element."""
+
+
 def _reduction(node: ir.Node) -> list[Layer]:
     parts = Folds(node)
     x = parts.operand(0)
     axes = folded_axes(node, len(x.shape))
+    if node.op_type in _UNCHANGED and not axes:
+        return parts.layers(x)
     return parts.layers(_REDUCTIONS[node.op_type](parts, x, axes))
+
+
+def _number(node: ir.Node) -> list[Layer]:
+    """The place of the largest or smallest element along an axis."""
+    parts = Folds(node)
+    x = parts.operand(0)
+    last = node.attributes.get_int("select_last_index", 0)
+    reduction = Reduction[f"ARG_{node.op_type[3:].upper()}{'_LAST' if last else ''}"]
+    return parts.layers(parts.reduce(reduction, x, (_axis(node, x, 0),), dtype="int64"))
+
+
+def _hardmax(node: ir.Node) -> list[Layer]:
+    """1 where the number of an element along the axis is that of the first largest one, else 0."""
+    parts = Folds(node)
+    x = parts.operand(0)
+    axis = _axis(node, x, -1)
+    place = parts.reduce(Reduction.ARG_MAX, x, (axis,), dtype="int32")
+    numbers = np.arange(x.shape[axis], dtype=np.int32).reshape([-1] + [1] * (len(x.shape) - 1 - axis))
+    return parts.layers(parts.binary(Binary.EQUAL, place, numbers, dtype="float32"))
 
 
 def _axis(node: ir.Node, x: Value, default: int) -> int:
@@ -126,6 +154,9 @@ READERS: dict[str, Reader] = {
     **dict.fromkeys(_REDUCTIONS, _reduction),
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
+    "Hardmax": _hardmax,
+    "ArgMax": _number,
+    "ArgMin": _number,
     "CumSum": _scan,
     "CumProd": _scan,
     "LpNormalization": _lp_normalization,
