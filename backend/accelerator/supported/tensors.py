@@ -11,7 +11,6 @@ from reuse_compiler.backend.accelerator.supported.rule import Rule
 __all__ = [
     "OPERAND",
     "TENSOR",
-    "batch_of_one",
     "constant_parameters",
     "constant_weights",
     "elements",
@@ -71,13 +70,6 @@ def one_output(node: ir.Node) -> str | None:
     """only the first output is used"""
     used = [value for value in node.outputs[1:] if value.name and (value.uses() or value.is_graph_output())]
     return f"{used[0].name} is used" if used else None
-
-
-def batch_of_one(node: ir.Node) -> str | None:
-    """the batch is 1"""
-    value = node.inputs[0]
-    shape = shape_of(value) if value is not None else None
-    return f"the batch is {shape[0]}" if shape and shape[0] != 1 else None
 
 
 def spatial_axes(node: ir.Node) -> str | None:
