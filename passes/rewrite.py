@@ -19,7 +19,7 @@ from reuse_compiler.passes.rewrite_recurrent import RewriteRecurrent
 from reuse_compiler.passes.rewrite_state import ExposeState
 from reuse_compiler.plan import Plan
 from reuse_compiler.quantizers import LinearQuantizer
-from reuse_compiler.sites import Site, find_sites
+from reuse_compiler.sites import Site, find_sites, no_site
 
 __all__ = ["FORMAT_VERSION", "planned_quantizers", "rewrite"]
 
@@ -78,7 +78,8 @@ def planned_quantizers(model: Model, plan: Plan, sites: list[Site]) -> Mapping[s
     for planned in plan.sites:
         site = by_node.get(planned.node)
         if site is None:
-            raise PlanError(f"plan: site {planned.node}: {model.path} has no such site: remove it from the plan")
+            why = no_site(model, planned.node)
+            raise PlanError(f"plan: site {planned.node} of {model.path}: {why}: remove it from the plan")
         if site.input != planned.input:
             raise PlanError(f"plan: site {planned.node}: its input is {site.input}, not {planned.input}: correct it")
     listed = {planned.node for planned in plan.sites}

@@ -34,7 +34,7 @@ from reuse_compiler.frontend import Model
 from reuse_compiler.model_profile import Profile, SiteProfile
 from reuse_compiler.plan import ModelRef, Plan, QuantizerSpec, SitePlan
 from reuse_compiler.quantizers import MAX_CLUSTERS, LinearQuantizer
-from reuse_compiler.sites import find_sites
+from reuse_compiler.sites import find_sites, no_site
 from reuse_compiler.tensor_profile import BINS, TensorProfile
 
 __all__ = ["Clip", "fit", "least_error_range"]
@@ -88,7 +88,7 @@ def fit(
     reference = ModelRef(path=str(model.path), sha256=model.sha256)
     profile.require(reference)
     chosen = dict(overrides or {})
-    _check_options(profile, clusters, clip, deadband, exclude, chosen)
+    _check_options(model, profile, clusters, clip, deadband, exclude, chosen)
     _check_sites(model, profile)
     if state is not None and dict(state) != profile.state:
         raise PlanError(f"state is {dict(state)}, of the profile {profile.state}: profile with the state of the plan")
@@ -108,6 +108,7 @@ def fit(
 
 
 def _check_options(
+    model: Model,
     profile: Profile,
     clusters: int,
     clip: str,
@@ -119,7 +120,7 @@ def _check_options(
     for option, names in (("exclude", exclude), ("override", overrides)):
         for name in names:
             if name not in known:
-                raise PlanError(f"{option} {name}: the model has no such site: reusec check lists them")
+                raise PlanError(f"{option} {name}: {no_site(model, name)}: reusec check lists the sites")
     for name in overrides:
         if name in exclude:
             raise PlanError(f"site {name} is excluded and has an override: give one of both")

@@ -15,7 +15,7 @@ from reuse_compiler.geometry import ConvGeometry
 from reuse_compiler.recurrent import OPERATORS, Layer, read_layer
 from reuse_compiler.rules import RULES, broken, conv_geometry
 
-__all__ = ["Site", "bias_add", "find_sites", "is_site"]
+__all__ = ["Site", "bias_add", "find_sites", "is_site", "no_site"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,19 @@ def find_sites(model: Model) -> list[Site]:
 def is_site(node: ir.Node) -> bool:
     """Whether `node` is of an operator that has sites, and keeps every rule."""
     return node.domain == "" and node.op_type in RULES and broken(node) is None
+
+
+def no_site(model: Model, name: str) -> str:
+    """Why `name` is no site of `model`, for messages: the rule that its node breaks and the value measured there."""
+    node = next((node for node in model.ir.graph if node.name == name), None)
+    if node is None:
+        return "the model has no such site"
+    if node.domain or node.op_type not in RULES:
+        return f"a node of {node.op_type} is no site"
+    reason = broken(node)
+    if reason is None:
+        return f"node {name} ({node.op_type}) has several sites, called {name}.x and so on"
+    return f'node {name} ({node.op_type}) is no site by the rule "{reason.rule}": {reason.measured}'
 
 
 def bias_add(node: ir.Node) -> ir.Node | None:

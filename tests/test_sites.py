@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper, parser
 
 from reuse_compiler.frontend import Model, load
-from reuse_compiler.sites import Site, find_sites
+from reuse_compiler.sites import Site, find_sites, no_site
 
 Evaluate = Callable[..., dict[str, NDArray[Any]]]
 Folder = pytest.TempPathFactory
@@ -173,3 +173,22 @@ def test_sites_come_in_topological_order_and_those_of_bodies_are_left_out(tmp_pa
 
 def test_what_breaks_a_rule_is_no_site(tmp_path: Path) -> None:
     assert not find_sites(loaded(build("float[1,4] x, float[4,4] w", "y = MatMul(x, w)", {}), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (
+            "z",
+            'node z (MatMul) is no site by the rule "the weight, the second input, is a constant": w is an input of the model',
+        ),
+        ("r", "a node of Relu is no site"),
+        ("Y", "node Y (RNN) has several sites, called Y.x and so on"),
+        ("nothing", "the model has no such site"),
+    ],
+)
+def test_what_is_no_site_is_told_with_the_rule_and_the_value(tmp_path: Path, name: str, reason: str) -> None:
+    weights = {"W": random(1, 4, 4), "R": random(1, 4, 4)}
+    body = "z = MatMul(x, w) r = Relu(z) Y, Y_h = RNN<hidden_size=4>(s, W, R) y = Exp(r)"
+    model = loaded(build("float[1,4] x, float[4,4] w, float[3,1,4] s", body, weights, outputs="y, Y"), tmp_path)
+    assert no_site(model, name) == reason

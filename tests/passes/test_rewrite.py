@@ -79,7 +79,7 @@ def test_a_plan_that_does_not_fit_is_rejected(load: Load, plan_for: PlanFor) -> 
     model = load(NETWORK, **WEIGHTS)
     plan = plan_for(model)
     plan.sites[1].node = "nowhere"
-    with pytest.raises(PlanError, match=r"site nowhere: .* has no such site"):
+    with pytest.raises(PlanError, match=r"site nowhere of .*: the model has no such site: remove"):
         rewrite(model, plan)
     plan = plan_for(model, ["c"])
     plan.sites[1].input = "x"
