@@ -13,6 +13,8 @@ from reuse_compiler.runtime_judge import refusal
 
 __all__ = ["InferShapes"]
 
+_LIKE_INPUT = frozenset({("", "GroupNormalization"), ("", "MeanVarianceNormalization")})
+
 
 @dataclass(frozen=True)
 class InferShapes(ir.passes.InPlacePass):
@@ -23,6 +25,7 @@ class InferShapes(ir.passes.InPlacePass):
     2. An error of onnx's inference is an error of the model only if onnxruntime does not take it either; else the
        outputs of that node stay unknown.
     3. Where inference leaves a tensor without rank or a dimension open, a size that is declared fills in.
+    4. What GroupNormalization and MeanVarianceNormalization give is as their input; onnx does not infer them.
 
     Raises ValueError with the message of onnx where a node's inputs contradict its operator.
     """
@@ -36,6 +39,10 @@ class InferShapes(ir.passes.InPlacePass):
                 value.shape = None
         _adopt(values, _infer(model))
         if _fill(values, declared):
+            _adopt(values, _infer(model))
+        for _ in model.graph:  # one of them may stand behind another
+            if not _normalized(model.graph):
+                break
             _adopt(values, _infer(model))
         return ir.passes.PassResult(model, any(declared[name] != value.shape for name, value in values.items()))
 
@@ -60,6 +67,21 @@ def _adopt(values: Mapping[str, ir.Value], inferred: ir.Graph) -> None:
             value.shape = source.shape
             if source.type is not None:
                 value.type = source.type
+
+
+def _normalized(graph: ir.Graph) -> bool:
+    """Give the outputs that rule 4 speaks of the shape and type of the input; whether there were any."""
+    found = [
+        (node.outputs[0], source)
+        for node in graph
+        if (node.domain, node.op_type) in _LIKE_INPUT
+        and (source := node.inputs[0]) is not None
+        and source.shape is not None
+        and node.outputs[0].shape is None
+    ]
+    for value, source in found:
+        value.shape, value.type = source.shape, source.type
+    return bool(found)
 
 
 def _fill(values: Mapping[str, ir.Value], declared: Mapping[str, ir.Shape | None]) -> bool:

@@ -56,3 +56,12 @@ def test_onnx_refusing_alone_is_no_error() -> None:
     inferred = model("a = MeanVarianceNormalization(x) y = Relu(x)")
     InferShapes()(inferred)
     assert shape(inferred, "y") == ir.Shape([1, 3, 8, 8])
+
+
+def test_normalizations_that_onnx_does_not_infer_are_as_their_input() -> None:
+    body = "a = GroupNormalization <num_groups=3> (x, s, s) b = MeanVarianceNormalization (a) y = Relu (b)"
+    inferred = model(body, "float[1,3,8,8] x, float[3] s", '"" : 21')
+    InferShapes()(inferred)
+    assert shape(inferred, "y") == ir.Shape([1, 3, 8, 8])
+    assert inferred.graph.outputs[0].dtype == ir.DataType.FLOAT
+    assert not InferShapes()(inferred).modified
