@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.hardware import load_hardware
@@ -78,11 +79,15 @@ def on_accelerator(case: Case) -> Execution:
 
 def _run(case: Case, run: Callable[[Frame], Mapping[str, Any]], holder: _Holder) -> list[dict[str, Any]]:
     replay = Replay(case.model, case.plan, threads=1) if case.sites else None
-    outputs = []
+    outputs, indices = [], []
     for number, inputs in enumerate(case.frames):
         frame = Frame(inputs, start=not number)
         values = dict(run(frame))
         if replay is not None:
-            replay.check(inputs, holder.indices, values, start=frame.start, linear=holder.linear)
+            indices.append(holder.indices)
+            replay.check(inputs, indices[-1], values, start=frame.start, linear=holder.linear)
         outputs.append(values)
+    if replay is not None:
+        changed = [np.count_nonzero(indices[1][name] != index) for name, index in indices[0].items()]
+        assert any(changed), "the perturbed copy changes no index: nothing was corrected"
     return outputs
