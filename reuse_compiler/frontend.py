@@ -26,6 +26,7 @@ from reuse_compiler.passes.infer_shapes import InferShapes
 from reuse_compiler.passes.inline_if import InlineIf
 from reuse_compiler.passes.legacy_broadcast import LegacyBroadcast
 from reuse_compiler.passes.name_nodes import NameNodes
+from reuse_compiler.passes.plain_cast import PlainCast
 from reuse_compiler.passes.plain_sum import PlainSum
 from reuse_compiler.passes.recurrent_normal_form import RecurrentNormalForm
 from reuse_compiler.passes.remove_identities import RemoveIdentities
@@ -128,7 +129,7 @@ def _normalize(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
         Float32Arithmetic()(model)
         if ExplicitPads()(model).modified:
             InferShapes()(model)
-        steps = (FoldConstants(), InlineIf(), RemoveIdentities(), RecurrentNormalForm())
+        steps = (PlainCast(), FoldConstants(), InlineIf(), RemoveIdentities(), RecurrentNormalForm())
         modified = [step(model).modified for step in steps]
         if not any(modified):
             break
