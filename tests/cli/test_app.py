@@ -104,6 +104,8 @@ def test_an_interrupt_is_quiet_and_leaves_nothing(compilation: Path, tmp_path: P
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        # A job in the background inherits that interrupts are ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not (tmp_path / "begun").exists() and process.poll() is None and time.monotonic() < deadline:
