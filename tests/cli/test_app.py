@@ -99,13 +99,14 @@ def test_an_interrupt_is_quiet_and_leaves_nothing(compilation: Path, tmp_path: P
     )
     (tmp_path / "out").mkdir()
     arguments = ("compile", compilation / "small.onnx", "--plan", compilation / "compiled/plan.json")
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # where tests run in the background it is ignored, and inherited
     process = subprocess.Popen(
         [*_REUSEC, *arguments, "--stream", f"{stream}:frames", "-o", tmp_path / "out/compiled"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        # A job in the background inherits that interrupts are ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not (tmp_path / "begun").exists() and process.poll() is None and time.monotonic() < deadline:
