@@ -6,15 +6,29 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from reuse_compiler.backend.accelerator.isa import Load, Space, Store
 from reuse_compiler.backend.accelerator.lowering.emitter import Box, Region
 from reuse_compiler.backend.accelerator.lowering.storage import ALIGNMENT, Storage
 from reuse_compiler.backend.accelerator.lowering.work import Planned, resident_block
 
-__all__ = ["Layout", "Repeat", "contiguous_run", "layout_of", "region_of", "span_of", "transfers", "unrolled"]
+__all__ = [
+    "TRANSFER_AXES",
+    "Layout",
+    "Repeat",
+    "contiguous_run",
+    "layout_of",
+    "region_of",
+    "span_of",
+    "transfers",
+    "unrolled",
+]
 
 Strides = tuple[int, ...]
+
+TRANSFER_AXES = 2
+"""Axes along which one load or store repeats its run."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +50,19 @@ class Layout:
     run: int
     repeats: tuple[Repeat, ...]
 
+    @property
+    def transfers(self) -> int:
+        """How many loads or stores it takes."""
+        counts = sorted(repeat.count for repeat in self.repeats)
+        return math.prod(counts[: max(len(counts) - TRANSFER_AXES, 0)])
+
 
 def span_of(sizes: Sequence[int], strides: Sequence[int]) -> int:
     """Elements from the first of a strided block to its last."""
     return sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True)) + 1
 
 
+@lru_cache(maxsize=4096)
 def layout_of(sizes: Strides, strides: Strides, itemsize: int, *, gaps: bool) -> Layout:
     """A dense layout of a strided block with its axes in the order of DRAM; axes that repeat elements stay repetitions.
 
@@ -68,6 +89,7 @@ def layout_of(sizes: Strides, strides: Strides, itemsize: int, *, gaps: bool) ->
     return Layout(tuple(near), width, *_joined(run, repeats))
 
 
+@lru_cache(maxsize=4096)
 def contiguous_run(sizes: Strides, far: Strides, near: Strides) -> tuple[int, tuple[Repeat, ...]]:
     """The runs that two layouts of one block share; axes innermost last."""
     axes = [Repeat(*axis) for axis in zip(sizes, far, near, strict=True) if axis[0] > 1]
@@ -97,23 +119,16 @@ def unrolled(counts: Sequence[int], most: int) -> tuple[list[int], Iterator[dict
 
 
 def transfers(
-    template: Load | Store, run: int, repeats: Sequence[Repeat], far: Region, near: Region, itemsize: int
+    template: Load | Store, run: int, repeats: tuple[Repeat, ...], far: Region, near: Region, itemsize: int
 ) -> Iterator[Planned]:
     """Loads or stores of the runs that begin where the regions do: `far` in DRAM, `near` in the I/O buffer."""
-    kept, places = unrolled([repeat.count for repeat in repeats], 2)
-    inner = [Repeat(1, 0, 0)] * (2 - len(kept)) + [repeats[axis] for axis in kept]
-    for place in places:
+    strides, places = _transfer_pattern(run, repeats, itemsize)
+    for far_offset, near_offset in places:
         values = {
             "layer": template.layer,
-            "dram_address": far.start + itemsize * sum(repeats[axis].far * at for axis, at in place.items()),
-            "dram_stride0": inner[0].far * itemsize,
-            "dram_stride1": inner[1].far * itemsize,
-            "address": near.start + itemsize * sum(repeats[axis].near * at for axis, at in place.items()),
-            "stride0": inner[0].near * itemsize,
-            "stride1": inner[1].near * itemsize,
-            "run_bytes": run * itemsize,
-            "count0": inner[0].count,
-            "count1": inner[1].count,
+            "dram_address": far.start + far_offset,
+            "address": near.start + near_offset,
+            **strides,
         }
         if isinstance(template, Load):
             yield Planned(Load(space=Space.BUFFER, **values), [far], [near])
@@ -121,9 +136,33 @@ def transfers(
             yield Planned(Store(**values), [near], [far])
 
 
-def region_of(
-    storage: Storage, space: Space, first: int, sizes: Sequence[int], strides: Sequence[int], itemsize: int
-) -> Region:
+@lru_cache(maxsize=4096)
+def _transfer_pattern(
+    run: int, repeats: tuple[Repeat, ...], itemsize: int
+) -> tuple[dict[str, int], list[tuple[int, int]]]:
+    """The fields that all transfers of a block share, and where each begins on both sides, in bytes."""
+    kept, places = unrolled([repeat.count for repeat in repeats], TRANSFER_AXES)
+    outer, inner = [Repeat(1, 0, 0)] * (TRANSFER_AXES - len(kept)) + [repeats[axis] for axis in kept]
+    fields = {
+        "dram_stride0": outer.far * itemsize,
+        "dram_stride1": inner.far * itemsize,
+        "stride0": outer.near * itemsize,
+        "stride1": inner.near * itemsize,
+        "run_bytes": run * itemsize,
+        "count0": outer.count,
+        "count1": inner.count,
+    }
+    begins = [
+        (
+            itemsize * sum(repeats[axis].far * at for axis, at in place.items()),
+            itemsize * sum(repeats[axis].near * at for axis, at in place.items()),
+        )
+        for place in places
+    ]
+    return fields, begins
+
+
+def region_of(storage: Storage, space: Space, first: int, sizes: Strides, strides: Strides, itemsize: int) -> Region:
     """The bytes of a strided block of a storage in DRAM or in the buffer: as a box where it is one of some shape."""
     base = storage.dram_address if space is Space.DRAM else storage.buffer_address
     assert base is not None
@@ -132,8 +171,21 @@ def region_of(
     return resident_block(storage, base, shape, box, itemsize, space).region
 
 
-def _as_box(total: int, first: int, sizes: Sequence[int], strides: Sequence[int]) -> tuple[Strides, Box] | None:
+def _as_box(total: int, first: int, sizes: Strides, strides: Strides) -> tuple[Strides, Box] | None:
     """A shape of `total` elements in which the block is a box, and that box; None where there is none."""
+    found = _shape_of(total, sizes, strides)
+    if found is None:
+        return None
+    shape, steps, counts = found
+    box = tuple((first // step % extent, count) for step, extent, count in zip(steps, shape, counts, strict=True))
+    fits = all(start + count <= extent for (start, count), extent in zip(box, shape, strict=True))
+    return (shape, box) if fits else None
+
+
+@lru_cache(maxsize=4096)
+def _shape_of(total: int, sizes: Strides, strides: Strides) -> tuple[Strides, Strides, Strides] | None:
+    """The shape whose axes a block's are or lie in, outermost first, its strides, and the block's elements along each;
+    None where strides do not divide one another."""
     axes = sorted(((stride, size) for size, stride in zip(sizes, strides, strict=True) if size > 1), reverse=True)
     if not axes or axes[-1][0] == 0:
         return None
@@ -142,9 +194,6 @@ def _as_box(total: int, first: int, sizes: Sequence[int], strides: Sequence[int]
     extents = [total, *(stride for stride, _ in axes[:-1])]
     if any(extent % stride for extent, (stride, _) in zip(extents, axes, strict=True)):
         return None
-    shape = tuple(extent // stride for extent, (stride, _) in zip(extents, axes, strict=True))
-    starts = [first // stride % extent for (stride, _), extent in zip(axes, shape, strict=True)]
-    if any(start + size > extent for start, (_, size), extent in zip(starts, axes, shape, strict=True)):
-        return None
-    assert math.prod(shape) == total
-    return shape, tuple((start, size) for start, (_, size) in zip(starts, axes, strict=True))
+    steps = tuple(stride for stride, _ in axes)
+    shape = tuple(extent // step for extent, step in zip(extents, steps, strict=True))
+    return shape, steps, tuple(size for _, size in axes)

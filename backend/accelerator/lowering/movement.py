@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 from reuse_compiler.backend.accelerator.isa import Copy, Gather, Load, Space, Store
 from reuse_compiler.backend.accelerator.lowering.emitter import Box, Region
 from reuse_compiler.backend.accelerator.lowering.layouts import (
+    TRANSFER_AXES,
     Layout,
     contiguous_run,
     layout_of,
@@ -25,7 +27,7 @@ from reuse_compiler.backend.accelerator.lowering.layouts import (
 from reuse_compiler.backend.accelerator.lowering.move_spec import MoveSpec
 from reuse_compiler.backend.accelerator.lowering.runs import in_dram
 from reuse_compiler.backend.accelerator.lowering.specs import Layer
-from reuse_compiler.backend.accelerator.lowering.storage import Storage
+from reuse_compiler.backend.accelerator.lowering.storage import ALIGNMENT, Storage
 from reuse_compiler.backend.accelerator.lowering.tiling import split_range
 from reuse_compiler.backend.accelerator.lowering.work import (
     Context,
@@ -112,32 +114,45 @@ def _box_tiles(mover: _Mover, move: BoxMove, *, alone: bool) -> list[Box]:
     def staged(sizes: Sizes) -> int:
         return sum(box_bytes((layout.elements,), mover.item) for layout in _layouts(mover, move, sizes) if layout)
 
-    return _tiles(mover, sizes, staged, alone=alone)
+    def transferred(sizes: Sizes) -> int:
+        return sum(layout.transfers for layout in _layouts(mover, move, sizes) if layout)
+
+    return _tiles(mover, sizes, staged, transferred, alone=alone)
 
 
 def _layouts(mover: _Mover, move: BoxMove, sizes: Sizes) -> tuple[Layout | None, Layout | None]:
     """How the source and the target of a tile pass through the staging region; None where they do not.
 
-    Where runs of elements stay together the data master moves them from or to their place in the buffer; from DRAM
-    to DRAM they pass through once.
+    Where runs of elements stay together the data master moves them from or to their place in the buffer; from DRAM to
+    DRAM they pass through once.
     """
     source = mover.source(move.source)
     x_strides = tuple(abs(axis.source) for axis in move.axes)
     y_strides = tuple(axis.target for axis in move.axes)
     x_layout = mover.staged(source, sizes, x_strides, gaps=True)
     y_layout = mover.staged(mover.output, sizes, y_strides, gaps=False)
-    if source is None or not _keeps_runs(move):
+    if source is None or not _keeps_runs(move, mover.item):
         return x_layout, y_layout
     if x_layout is not None:
         return None, y_layout
     return (None, None) if y_layout is not None else (x_layout, y_layout)
 
 
-def _keeps_runs(move: BoxMove) -> bool:
-    """Whether loads and stores can move the elements of a box to their places: in runs, forwards, none twice."""
+def _keeps_runs(move: BoxMove, itemsize: int) -> bool:
+    """Whether the data master had better move the elements of a box to their places itself: in runs, forwards, none
+    twice, and by one transfer unless the runs are long."""
     if not move.axes:
         return True
-    return all(axis.source > 0 for axis in move.axes) and move.axes[-1].source == move.axes[-1].target == 1
+    if any(axis.source <= 0 for axis in move.axes) or not move.axes[-1].source == move.axes[-1].target == 1:
+        return False
+    run, repeats = contiguous_run(*_strided(move))
+    return len(repeats) <= TRANSFER_AXES or run * itemsize >= ALIGNMENT
+
+
+def _strided(move: BoxMove) -> tuple[Sizes, Sizes, Sizes]:
+    """Extents, and strides on both sides, all forwards."""
+    sizes, sources, targets = zip(*((axis.size, abs(axis.source), axis.target) for axis in move.axes), strict=True)
+    return sizes, sources, targets
 
 
 def _box_work(mover: _Mover, move: BoxMove, tile: Box) -> Work:
@@ -165,7 +180,7 @@ def _box_work(mover: _Mover, move: BoxMove, tile: Box) -> Work:
     else:
         x = _source(mover, work, source, x_layout, low, sizes, x_strides)
         y = _target(mover, y_layout, place, sizes, y_strides)
-        back = [axis.source < 0 for axis in move.axes]
+        back = tuple(axis.source < 0 for axis in move.axes)
         work.computes += _copies(mover, x, y, sizes, back, constant=source is None)
     if y_layout is not None:
         work.stores += _stores(mover, y_layout, y, place, sizes, y_strides)
@@ -210,33 +225,15 @@ def _stores(
 
 
 def _copies(
-    mover: _Mover, x: _Block, y: _Block, sizes: Sizes, back: Sequence[bool], *, constant: bool
+    mover: _Mover, x: _Block, y: _Block, sizes: Sizes, back: tuple[bool, ...], *, constant: bool
 ) -> Iterator[Planned]:
     """Copies from block to block, each along as many axes as an instruction has."""
-    signs = (-1 if backwards else 1 for backwards in back)
-    axes = merged(
-        [
-            Axis(size, sign * source, target)
-            for size, sign, source, target in zip(sizes, signs, x.strides, y.strides, strict=True)
-        ]
-    )
-    kept, places = unrolled([axis.size for axis in axes], COPIED_AXES)
-    inner = [Axis(1, 0, 0)] * (COPIED_AXES - len(kept)) + [axes[axis] for axis in kept]
-    fields = {
-        **{f"size{number}": axis.size for number, axis in enumerate(inner)},
-        **{f"x_stride{number}": abs(axis.source) for number, axis in enumerate(inner)},
-        **{f"y_stride{number}": axis.target for number, axis in enumerate(inner)},
-    }
-    for place in places:
-        here = sum(
-            abs(axes[a].source) * (at if axes[a].source >= 0 else axes[a].size - 1 - at) for a, at in place.items()
-        )
-        there = sum(axes[a].target * at for a, at in place.items())
+    fields, places = _copy_pattern(sizes, x.strides, y.strides, back)
+    for here, there in places:
         copy = Copy(
             layer=mover.context.layer,
             element_bytes=mover.item,
             constant=int(constant),
-            backwards=sum(1 << number for number, axis in enumerate(inner) if axis.source < 0),
             x=x.address + here * mover.item,
             y=y.address + there * mover.item,
             **fields,
@@ -244,9 +241,42 @@ def _copies(
         yield Planned(copy, x.regions, y.regions)
 
 
-def _tiles(mover: _Mover, sizes: Sizes, staged: Callable[[Sizes], int], *, alone: bool) -> list[Box]:
+@lru_cache(maxsize=4096)
+def _copy_pattern(
+    sizes: Sizes, x_strides: Sizes, y_strides: Sizes, back: tuple[bool, ...]
+) -> tuple[dict[str, int], list[tuple[int, int]]]:
+    """The fields that all copies of a block share, and where each begins on both sides, in elements."""
+    signs = (-1 if backwards else 1 for backwards in back)
+    axes = merged([Axis(n, sign * x, y) for n, sign, x, y in zip(sizes, signs, x_strides, y_strides, strict=True)])
+    kept, places = unrolled([axis.size for axis in axes], COPIED_AXES)
+    inner = [Axis(1, 0, 0)] * (COPIED_AXES - len(kept)) + [axes[axis] for axis in kept]
+    fields = {
+        **{f"size{number}": axis.size for number, axis in enumerate(inner)},
+        **{f"x_stride{number}": abs(axis.source) for number, axis in enumerate(inner)},
+        **{f"y_stride{number}": axis.target for number, axis in enumerate(inner)},
+        "backwards": sum(1 << number for number, axis in enumerate(inner) if axis.source < 0),
+    }
+    begins = [
+        (
+            sum(_from_low(axes[axis], at) for axis, at in place.items()),
+            sum(axes[a].target * n for a, n in place.items()),
+        )
+        for place in places
+    ]
+    return fields, begins
+
+
+def _from_low(axis: Axis, at: int) -> int:
+    """How far the source of place `at` along an axis is from the lowest."""
+    return abs(axis.source) * (at if axis.source >= 0 else axis.size - 1 - at)
+
+
+def _tiles(
+    mover: _Mover, sizes: Sizes, staged: Callable[[Sizes], int], transferred: Callable[[Sizes], int], *, alone: bool
+) -> list[Box]:
     """Parts of a block whose staged bytes fit: in the whole staging region where it is the only part, else in a half.
-    Until they do the axis is halved that spares the most, of equals the longest."""
+    Until they do the axis is halved that spares the most; of equals the one that leaves the fewest transfers, of these
+    the longest."""
     room = mover.context.placement.staging_bytes
 
     def fits(part: Sizes, share: int) -> bool:
@@ -260,7 +290,7 @@ def _tiles(mover: _Mover, sizes: Sizes, staged: Callable[[Sizes], int], *, alone
         halves = [(*part[:axis], -(-size // 2), *part[axis + 1 :]) for axis, size in enumerate(part) if size > 1]
         if not halves:
             raise StagingTooSmallError(mover.layer.name)
-        part = min(halves, key=lambda half: (staged(half), max(half)))
+        part = min(halves, key=lambda half: (staged(half), transferred(half), max(half)))
     return list(product(*(split_range(size, step) for size, step in zip(sizes, part, strict=True))))
 
 
@@ -283,7 +313,11 @@ def _move_table(mover: _Mover, move: TableMove) -> None:
         return sum(box_bytes((layout.elements,), mover.item) for layout in layouts(part) if layout)
 
     works = []
-    tiles = _tiles(mover, sizes, staged, alone=True)
+
+    def transferred(part: Sizes) -> int:
+        return sum(layout.transfers for layout in layouts(part) if layout)
+
+    tiles = _tiles(mover, sizes, staged, transferred, alone=True)
     for number, tile in enumerate(tiles):
         mover.context.half(number, len(tiles))
         part, work = tuple(size for _, size in tile), Work()
