@@ -116,7 +116,13 @@ def test_scans_and_interpolations_touch_their_blocks(
 
 
 FOLD: dict[str, Any] = {"size0": 2, "size1": 3, "size2": 5, "size3": 7}  # 210 elements folded to 6
-PRODUCT: dict[str, Any] = {"matrices0": 2, "matrices1": 3, "rows": 5, "inputs": 7, "outputs": 300}  # 6 products of 5 x 7 x 300
+PRODUCT: dict[str, Any] = {
+    "matrices0": 2,
+    "matrices1": 3,
+    "rows": 5,
+    "inputs": 7,
+    "outputs": 300,
+}  # 6 products of 5 x 7 x 300
 
 
 @pytest.mark.parametrize(
