@@ -54,7 +54,11 @@ class ResizedAxis:
 
 
 def resized_axes(node: ir.Node) -> list[ResizedAxis | None]:
-    """How a Resize changes each axis of its first operand; None where it leaves it as it is."""
+    """How a Resize changes each axis of its first operand; None where it leaves it as it is.
+
+    As in onnxruntime, a result of the operand's shape is the operand, whatever the scales and the region of interest,
+    and an axis that keeps its size stays as it is where the scale is 1 or `antialias` is set.
+    """
     value = node.inputs[0]
     shape, out = shape_of(value) if value is not None else None, shape_of(node.outputs[0])
     assert shape is not None
@@ -71,11 +75,14 @@ def resized_axes(node: ir.Node) -> list[ResizedAxis | None]:
         larger = node.attributes.get_string("keep_aspect_ratio_policy", "stretch") == "not_smaller"
         factors = dict.fromkeys(named, max(within) if larger else min(within))
     found: list[ResizedAxis | None] = [None] * rank
+    if out == shape:
+        return found
+    smooth = node.attributes.get_int("antialias", 0) == 1
     for position, axis in enumerate(named):
         part = (0.0, 1.0)
         if cropped and roi is not None and roi.size:
             part = (float(roi[position]), float(roi[position + len(named)]))
-        if factors[axis] != 1 or out[axis] != shape[axis] or part != (0.0, 1.0):
+        if out[axis] != shape[axis] or (factors[axis] != 1 and not smooth):
             found[axis] = ResizedAxis(shape[axis], out[axis], factors[axis], *part)
     return found
 

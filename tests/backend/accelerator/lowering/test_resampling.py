@@ -63,6 +63,21 @@ def test_options_of_interpolation(operands: list[Array | None], attributes: dict
         compare("Resize", operands, buffer=buffer, tolerance=ROUNDING, **attributes)
 
 
+@pytest.mark.parametrize("scales", [(1.1, 1.12), (1.1, 2.0), (1.0, 2.0)])
+@pytest.mark.parametrize("mode", ["half_pixel", "tf_crop_and_resize"])
+@pytest.mark.parametrize("kind", ["linear", "cubic"])
+@pytest.mark.parametrize("antialias", [0, 1])
+def test_axes_that_keep_their_size(antialias: int, kind: str, mode: str, scales: tuple[float, float]) -> None:
+    """By a scale too small for one more element, or in a region of interest: onnxruntime leaves some of them alone."""
+    region = np.array([0, 0, 0.2, 0.1, 1, 1, 0.8, 0.7], np.float32)
+    attributes: dict[str, Any] = {"mode": kind, "coordinate_transformation_mode": mode, "antialias": antialias}
+    x = normal(1, 1, 6, 7)
+    given = [x, region, np.array([1, 1, *scales], np.float32)]
+    compare("Resize", given, tolerance=ROUNDING, **attributes)
+    sizes = np.array([1, 1, *(int(size * scale) for size, scale in zip((6, 7), scales, strict=True))])
+    compare("Resize", [x, region, None, sizes], tolerance=ROUNDING, **attributes)
+
+
 @settings(max_examples=50)
 @given(
     data=st.data(),
