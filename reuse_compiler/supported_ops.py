@@ -110,8 +110,8 @@ def _families() -> list[ModuleType]:
 
 
 def _title(family: ModuleType) -> str:
-    """From a docstring "Rules of X layers.": "X layers"."""
-    first = (family.__doc__ or "").splitlines()[0].removeprefix("Rules of ").removesuffix(".")
+    """From a docstring "Rules of X layers: more.": "X layers"."""
+    first = (family.__doc__ or "").splitlines()[0].partition(":")[0].removeprefix("Rules of ").removesuffix(".")
     return first[:1].upper() + first[1:]
 
 
