@@ -8,6 +8,7 @@ from dataclasses import replace
 import networkx as nx
 import onnx_ir as ir
 
+from reuse_compiler.backend.accelerator.definitions import definition
 from reuse_compiler.backend.accelerator.isa import Special
 from reuse_compiler.backend.accelerator.lowering.host import operands, read_host
 from reuse_compiler.backend.accelerator.lowering.readers import READERS, Reader
@@ -23,7 +24,7 @@ from reuse_compiler.backend.accelerator.lowering.specs import (
     Spec,
 )
 from reuse_compiler.backend.accelerator.shapes import constant
-from reuse_compiler.backend.accelerator.supported import ALIASES, verdict
+from reuse_compiler.backend.accelerator.supported import ALIASES, DEFINED, verdict
 from reuse_compiler.operators import Activation, is_reuse
 from reuse_compiler.slots import is_recurrent_reuse, model_slots
 
@@ -75,6 +76,8 @@ def _schedule(model: ir.Model) -> list[ir.Node]:
 def _layers(node: ir.Node, to_host: bool) -> Sequence[Layer]:
     """The layers of a node: one, or the parts that its reader makes of it."""
     supported = not to_host and verdict(node)[0]
+    if supported and node.op_type in DEFINED:
+        return _defined_layers(node)
     read = _reader(node)(node) if supported else read_host(node)
     if not isinstance(read, Spec):
         return read
@@ -92,6 +95,14 @@ def _layers(node: ir.Node, to_host: bool) -> Sequence[Layer]:
         spec=read,
     )
     return [layer]
+
+
+def _defined_layers(node: ir.Node) -> Sequence[Layer]:
+    """The layers of what ONNX defines a node by, on the node's row."""
+    parts = definition(node)
+    assert parts is not None, "a rule asks for it"
+    layers = [layer for part in parts for layer in _layers(part, False)]
+    return [replace(layer, op=node.op_type, row=str(node.name)) for layer in layers]
 
 
 def _reader(node: ir.Node) -> Reader:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from reuse_compiler.backend.accelerator.supported import (
+    definitions,
     elementwise,
     matmul,
     movement,
@@ -24,7 +25,7 @@ from reuse_compiler.backend.accelerator.supported.tensors import placed
 from reuse_compiler.operators import is_reuse
 from reuse_compiler.slots import is_recurrent_reuse
 
-__all__ = ["ALIASES", "NO_INSTRUCTION", "POOLS", "RULES", "Rule", "verdict"]
+__all__ = ["ALIASES", "DEFINED", "NO_INSTRUCTION", "POOLS", "RULES", "Rule", "verdict"]
 
 NO_INSTRUCTION = "no instruction for the operator"
 
@@ -39,10 +40,15 @@ RULES: dict[str, tuple[Rule, ...]] = {
         matmul.RULES,
         resize.RULES,
         recurrent.RULES,
+        definitions.RULES,
     )
     for op, rules in family.items()
 }
 """Rules by operator, tried in order; an operator that is not among them has no instruction."""
+
+
+DEFINED = tuple(definitions.RULES)
+"""Operators that are executed as what ONNX defines them by."""
 
 
 def verdict(node: ir.Node) -> tuple[bool, str, str]:
