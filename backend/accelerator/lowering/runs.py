@@ -14,10 +14,9 @@ from reuse_compiler.backend.accelerator.lowering.work import (
     Context,
     Planned,
     StagingTooSmallError,
-    box_bytes,
 )
 
-__all__ = ["function_block", "in_dram", "operands_of", "run_box", "run_boxes", "run_bytes", "span"]
+__all__ = ["function_block", "in_dram", "operands_of", "run_box", "run_boxes", "span"]
 
 
 def operands_of(context: Context, layer: Layer) -> tuple[Storage, Storage]:
@@ -34,11 +33,6 @@ def in_dram(storage: Storage) -> bool:
 def run_box(sizes: tuple[int, ...], axis: int, count: int) -> Box:
     """The box of `count` along `axis`, of all along the axes behind it and of one along those before."""
     return (*[(0, 1)] * axis, (0, count), *((0, size) for size in sizes[axis + 1 :]))
-
-
-def run_bytes(sizes: tuple[int, ...] | None, axis: int, count: int) -> int:
-    """Staged bytes of a run of an array; none where it is not staged."""
-    return 0 if sizes is None else box_bytes((extent for _, extent in run_box(sizes, axis, count)), 4)
 
 
 def run_boxes(context: Context, layer: Layer, sizes: tuple[int, ...], staged: Callable[[int, int], int]) -> list[Box]:
