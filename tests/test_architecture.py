@@ -18,7 +18,19 @@ FOLDERS = {
     "reuse_compiler.models": ROOT / "models",
 }
 # What flows and what is computed from it alone: every folder may use these.
-GROUND = {"document", "errors", "files", "geometry", "macs", "operators", "plan", "quantizers", "recurrent", "runtime_errors", "slots"}
+GROUND = {
+    "document",
+    "errors",
+    "files",
+    "geometry",
+    "macs",
+    "operators",
+    "plan",
+    "quantizers",
+    "recurrent",
+    "runtime_errors",
+    "slots",
+}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
