@@ -90,4 +90,4 @@ class FramesFile(AbstractContextManager["FramesFile"]):
                     }
                     npy.write_array_header_2_0(member, header)
                     file.seek(0)
-                    shutil.copyfileobj(file, member, 1 << 20)
+                    shutil.copyfileobj(file, member, 1 << 16)

@@ -126,4 +126,4 @@ class TraceWriter(AbstractContextManager["TraceWriter"]):
         self._file.seek(0)
         with path.open("wb") as target:
             target.write(len(text).to_bytes(8, "little") + text)
-            shutil.copyfileobj(self._file, target, 1 << 20)
+            shutil.copyfileobj(self._file, target, 1 << 16)

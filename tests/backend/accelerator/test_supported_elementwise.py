@@ -57,7 +57,7 @@ def test_it_has_an_instruction_for(signature: str, node: str) -> None:
         ("(float[2] x, double[2] z) => (float[2] y)", "y = Pow (x, z)", "the base is float32", "z is DOUBLE"),
         ("(float[2] x) => (float[2] y)", "y = Add (c, c)", "at least one operand is not a constant", "all are constants"),
         ("(float[0] x) => (float[0] y)", "y = Abs (x)", "no tensor is empty", "x has shape [0]"),
-        ("(float[2] x, float s) => (float[2] y)", "y = QuantizeLinear (x, s)", "scale and zero point are constants", "s is computed"),
+        ("(float[2] x, float s) => (uint8[2] y)", "y = QuantizeLinear (x, s)", "scale and zero point are constants", "s is computed"),
         ("(int32[2] x) => (uint8[2] y)", "y = QuantizeLinear (x, c)", "the data are float32 or float16", "x is INT32"),
         ("(int32[2] x) => (float[2] y)", "y = DequantizeLinear (x, one, z)", "the data are whole numbers", "the zero point is 7"),
     ],
