@@ -1,4 +1,4 @@
-"""ONNX function bodies of recurrent layers: a Scan over the steps, in three forms of one cell.
+"""ONNX function bodies of recurrent layers: a Scan over the steps, in four forms of one cell.
 
 ``reuse``
     The operators ReuseLSTM, ReuseGRU, ReuseGRUResetFirst and ReuseRNN of domain `ai.reuse`: each operand of a step is
@@ -8,6 +8,8 @@
     outputs.
 ``dense``
     The layer itself; shows what the weights of each operand multiply.
+``trial``
+    Each operand is quantized by a quantizer that is an input, and its centroids are multiplied anew.
 
 A row whose sequence has ended changes nothing. Gates and their order are ONNX's; a clip bounds the gates before their
 activation, as in onnxruntime.
@@ -27,9 +29,14 @@ from reuse_compiler.recurrent import DEFAULT_ACTIVATIONS, Layer
 
 __all__ = ["Form", "Signature", "recurrent_function", "reuse_op", "signature"]
 
-Form = Literal["reuse", "replay", "dense"]
+Form = Literal["reuse", "replay", "dense", "trial"]
 
-_DOMAINS: dict[Form, str] = {"reuse": "ai.reuse", "replay": "ai.reuse.replay", "dense": "ai.reuse.dense"}
+_DOMAINS: dict[Form, str] = {
+    "reuse": "ai.reuse",
+    "replay": "ai.reuse.replay",
+    "dense": "ai.reuse.dense",
+    "trial": "ai.reuse.trial",
+}
 
 
 @dataclass(frozen=True)
@@ -55,19 +62,24 @@ def signature(layer: Layer, form: Form) -> Signature:
     """What the function of a form takes and gives; T steps, N rows, I inputs, H cells.
 
     Of an operand s with K elements (I of x, else H) and G linear outputs: ``past_index_s`` [N, K], ``past_linear_s``
-    [N, G], ``W_s`` [K, G], ``B_s`` [G], ``centroid_s``, ``steps_index_s`` and ``seen_s`` [T, N, K]. X [T, N, I], P [3H],
+    [N, G], ``W_s`` [K, G], ``B_s`` [G], ``centroid_s``, ``steps_index_s`` and ``seen_s`` [T, N, K]; of a trial ``past_s`` [N, K] and ``held_s`` [T, N, K], in steps
+    from zero, and ``dense_s``, 1 where the operand is read as it is, else 0. X [T, N, I], P [3H],
     sequence_lens int32 [N], initial_h and initial_c [1, N, H]; Y [T, 1, N, H], Y_h and Y_c [1, N, H].
     """
     operands = layer.operands
     cell = ("c",) if layer.kind == "LSTM" else ()
     state = [f"past_{what}_{s}" for s in operands for what in ("index", "linear")] if form == "reuse" else []
     given = [f"centroid_{s}" for s in operands] if form == "replay" else []
+    if form == "trial":
+        given = [f"{what}_{s}" for s in operands for what in ("past", "dense", *function_text.TRIAL_INPUTS)]
     weights = [f"{what}_{s}" for s in operands for what in ("W", "B")]
     initial = [f"initial_{s}" for s in ("h", *cell)]
     shown: list[str]
     if form == "reuse":
         shown = [f"present_{what}_{s}" for s in operands for what in ("index", "linear")]
         shown += [f"steps_index_{s}" for s in operands]
+    elif form == "trial":
+        shown = [f"held_{s}" for s in operands]
     else:
         shown = [f"seen_{s}" for s in operands]
         shown += [f"linear_{s}" for s in operands] if form == "replay" else []
@@ -118,6 +130,8 @@ def _states(layer: Layer, form: Form) -> Iterator[tuple[str, str]]:
         if form == "reuse":
             yield f"index_{s}", f"past_index_{s}"
             yield f"linear_{s}_kept", f"past_linear_{s}"
+        elif form == "trial":
+            yield f"kept_{s}", f"past_{s}"
         else:
             yield f"seen_{s}_kept", f"start_seen_{s}"
         if form == "replay":
@@ -126,7 +140,8 @@ def _states(layer: Layer, form: Form) -> Iterator[tuple[str, str]]:
 
 def _scanned(layer: Layer, form: Form) -> list[str]:
     """What a step gives beside its output."""
-    return [f"{'steps_index' if form == 'reuse' else 'seen'}_{s}" for s in layer.operands]
+    what = {"reuse": "steps_index", "trial": "held"}.get(form, "seen")
+    return [f"{what}_{s}" for s in layer.operands]
 
 
 def _constants(layer: Layer, form: Form) -> Iterator[str]:
@@ -158,7 +173,7 @@ def _constants(layer: Layer, form: Form) -> Iterator[str]:
         if form == "reuse":
             yield function_text.constants(f"{s}_")
             yield f"    {s}_deadband = Constant <value_floats: floats = @{s}_deadband> ()\n"
-        else:
+        elif form != "trial":
             yield f"    shape_{s} = Shape <start: int = {1 if s == 'x' else 0}> ({'X' if s == 'x' else 'start_h'})\n"
             yield f"    start_seen_{s} = Expand (nothing, shape_{s})\n"
         if form == "replay":
@@ -204,6 +219,17 @@ def _product(form: Form, s: str, operand: str) -> str:
         z_{s} = Add (linear_{s}_kept, {p}correction)
         linear_{s}_kept_next = Identity (z_{s})
         steps_index_{s}_out = Identity (index_{s}_next)
+"""
+    if form == "trial":
+        return f"""
+        {function_text.trial(p, operand, f"kept_{s}", [f"{what}_{s}" for what in function_text.TRIAL_INPUTS], "active")}
+        {p}rest = Sub ({operand}, {p}value)
+        {p}unquantized = Mul ({p}rest, dense_{s})
+        {p}read = Add ({p}value, {p}unquantized)
+        {p}product = MatMul ({p}read, W_{s})
+        z_{s} = Add ({p}product, B_{s})
+        kept_{s}_next = Identity ({p}held)
+        held_{s}_out = Identity ({p}held)
 """
     source = operand
     replayed = ""
