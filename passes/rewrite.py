@@ -18,8 +18,10 @@ from reuse_compiler.passes.rewrite_fc import RewriteFc
 from reuse_compiler.passes.rewrite_recurrent import RewriteRecurrent
 from reuse_compiler.passes.rewrite_state import ExposeState
 from reuse_compiler.plan import Plan
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import Quantizer, TableQuantizer
+from reuse_compiler.refresh import RefreshSchedule
 from reuse_compiler.sites import Site, find_sites, no_site
+from reuse_compiler.slots import model_slots
 
 __all__ = ["FORMAT_VERSION", "planned_quantizers", "rewrite"]
 
@@ -31,7 +33,8 @@ def rewrite(model: Model, plan: Plan) -> ir.Model:
 
     The inputs and outputs of `model` come first, as they were; behind them, per reuse node in topological order, its
     past and present state (see :mod:`reuse_compiler.operators`). Files hold in `metadata_props` under ``reuse.``:
-    ``format_version``, ``tool_version``, ``source_sha256`` and, where the plan feeds outputs back, ``state`` as JSON.
+    ``format_version``, ``tool_version``, ``source_sha256`` and, where the plan has them, ``state`` (the outputs that are fed
+    back), ``refresh`` (a :class:`~reuse_compiler.refresh.RefreshSchedule`) and ``guard``, all as JSON.
     `model` is not changed; weights are shared with it.
 
     Raises PlanError where the plan is for another model or names a site that the model lacks, ModelError where a state
@@ -64,10 +67,25 @@ def rewrite(model: Model, plan: Plan) -> ir.Model:
     )
     if plan.state:
         result.metadata_props["reuse.state"] = json.dumps(plan.state)
+    if plan.refresh is not None:
+        schedule = RefreshSchedule.of(plan.refresh, _refresh_macs(result, sites))
+        result.metadata_props["reuse.refresh"] = schedule.to_metadata()
+    if plan.guard is not None:
+        plan.guard.check(quantizers)
+        result.metadata_props["reuse.guard"] = plan.guard.model_dump_json()
     return result
 
 
-def planned_quantizers(model: Model, plan: Plan, sites: list[Site]) -> Mapping[str, LinearQuantizer]:
+def _refresh_macs(model: ir.Model, sites: list[Site]) -> dict[str, int]:
+    """By site that a refresh computes anew: its multiply-accumulates, of a recurrent layer those of one step."""
+    work = {
+        site.node: site.shape[1] * site.in_features * site.out_features if site.recurrent else site.macs
+        for site in sites
+    }
+    return {slot.site: work[slot.site] for slot in model_slots(model) if not slot.reverse}
+
+
+def planned_quantizers(model: Model, plan: Plan, sites: list[Site]) -> Mapping[str, Quantizer]:
     """The quantizers of the sites that `plan` reuses, by node name, once it fits `model`. Raises PlanError."""
     if plan.model.sha256 != model.sha256:
         raise PlanError(
@@ -92,6 +110,11 @@ def planned_quantizers(model: Model, plan: Plan, sites: list[Site]) -> Mapping[s
         given = len(quantizer.deadband) if isinstance(quantizer.deadband, tuple) else 1
         if given not in (1, channels):
             raise PlanError(f"plan: site {node}: {given} deadbands for {channels} channels: give 1 or {channels}")
+        if by_node[node].recurrent and isinstance(quantizer, TableQuantizer):
+            raise PlanError(
+                f"plan: site {node}: tables are for FC and CONV sites, this is one of a recurrent layer: give it a"
+                " linear quantizer"
+            )
     for site in sites:
         if site.recurrent and (site.node in quantizers) != (f"{site.of}.x" in quantizers):
             raise PlanError(

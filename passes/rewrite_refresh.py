@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from reuse_compiler.operators import DOMAIN, past_linear_name, read_conv
+from reuse_compiler.quantizers import TableQuantizer
 from reuse_compiler.slots import Slot, model_slots
 
 __all__ = ["LinearFromIndex"]
@@ -19,11 +20,17 @@ __all__ = ["LinearFromIndex"]
 class LinearFromIndex(ir.passes.InPlacePass):
     """Reduce a reuse model to what a refresh needs.
 
-    1. The inputs are ``past_index_<node>``, the outputs ``past_linear_<node>``, of every site whose state outlives a
-       frame.
+    Parameters
+    ----------
+    sites : frozenset of str, optional
+        Those to refresh; by default every site whose state outlives a frame.
+
+    1. The inputs are ``past_index_<node>``, the outputs ``past_linear_<node>``, of `sites`.
     2. Each output is ``B + sum c(k) W`` of its indices, computed without an earlier linear output.
     3. All else goes, the functions too.
     """
+
+    sites: frozenset[str] | None = None
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Reduce in place."""
@@ -31,7 +38,7 @@ class LinearFromIndex(ir.passes.InPlacePass):
         inputs, outputs = [], []
         others = list(graph.all_nodes())
         for slot in model_slots(model):
-            if slot.reverse:
+            if slot.reverse or (self.sites is not None and slot.site not in self.sites):
                 continue
             steps = _dense(slot, graph)
             graph.insert_before(slot.node, steps)
@@ -53,18 +60,15 @@ class LinearFromIndex(ir.passes.InPlacePass):
 def _dense(slot: Slot, graph: ir.Graph) -> list[ir.Node]:
     """The nodes that compute the linear output of a site from its past index."""
     node = slot.node
-    zero = _scalar(graph, f"zero_{slot.site}", slot.quantizer.zero)
-    step = _scalar(graph, f"step_{slot.site}", slot.quantizer.step)
-    number = ir.node("Cast", [slot.past_index], {"to": ir.DataType.FLOAT})
-    steps = ir.node("Sub", [number.outputs[0], zero])
-    centroid = ir.node("Mul", [steps.outputs[0], step])
+    dequantized = _centroids(slot, graph)
+    centroid = dequantized[-1].outputs[0]
     linear = ir.Value(
         name=past_linear_name(slot.site), type=ir.TensorType(ir.DataType.FLOAT), shape=slot.past_linear.shape
     )
     weight, bias = slot.weight, slot.bias
     if not node.op_type.startswith("ReuseConv"):
-        product = ir.node("MatMul", [centroid.outputs[0], weight])
-        return [number, steps, centroid, product, ir.node("Add", [product.outputs[0], bias], outputs=[linear])]
+        product = ir.node("MatMul", [centroid, weight])
+        return [*dequantized, product, ir.node("Add", [product.outputs[0], bias], outputs=[linear])]
     conv = read_conv(node)
     geometry: dict[str, int | Sequence[int]] = {
         "strides": conv.strides,
@@ -75,11 +79,24 @@ def _dense(slot: Slot, graph: ir.Graph) -> list[ir.Node]:
     if conv.output_padding is not None:
         geometry["output_padding"] = conv.output_padding
     op = "Conv" if conv.output_padding is None else "ConvTranspose"
-    return [number, steps, centroid, ir.node(op, [centroid.outputs[0], weight, bias], geometry, outputs=[linear])]
+    return [*dequantized, ir.node(op, [centroid, weight, bias], geometry, outputs=[linear])]
 
 
-def _scalar(graph: ir.Graph, name: str, number: float) -> ir.Value:
-    tensor = ir.tensor(np.array(number, np.float32), name=name)
-    value = ir.Value(name=name, const_value=tensor, shape=ir.Shape([]), type=ir.TensorType(ir.DataType.FLOAT))
+def _centroids(slot: Slot, graph: ir.Graph) -> list[ir.Node]:
+    """The nodes that compute c(k) of the past index."""
+    quantizer = slot.quantizer
+    if isinstance(quantizer, TableQuantizer):
+        place = ir.node("Cast", [slot.past_index], {"to": ir.DataType.INT32})
+        table = _constant(graph, f"centroids_{slot.site}", quantizer.centroids)
+        return [place, ir.node("Gather", [table, place.outputs[0]])]
+    number = ir.node("Cast", [slot.past_index], {"to": ir.DataType.FLOAT})
+    steps = ir.node("Sub", [number.outputs[0], _constant(graph, f"zero_{slot.site}", quantizer.zero)])
+    return [number, steps, ir.node("Mul", [steps.outputs[0], _constant(graph, f"step_{slot.site}", quantizer.step)])]
+
+
+def _constant(graph: ir.Graph, name: str, numbers: float | Sequence[float]) -> ir.Value:
+    array = np.array(numbers, np.float32)
+    tensor = ir.tensor(array, name=name)
+    value = ir.Value(name=name, const_value=tensor, shape=ir.Shape(array.shape), type=ir.TensorType(ir.DataType.FLOAT))
     graph.register_initializer(value)
     return value

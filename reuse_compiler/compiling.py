@@ -83,7 +83,14 @@ def compile_model(
         if not run:
             return None
         report = simulate(
-            model, program, stream, hardware=hardware, state=plan.state, threads=threads, progress=progress
+            model,
+            program,
+            stream,
+            hardware=hardware,
+            state=plan.state,
+            plan=plan,
+            threads=threads,
+            progress=progress,
         )
         report = report.model_copy(update={"verification": verified and _found(verified)})
         report.save(folder / FILES[4])
@@ -135,16 +142,16 @@ def verify(
     Raises VerificationError naming executor, frame and first site whose index, linear output or output is wrong.
     """
     session = Session(reuse_model, threads=threads, state=plan.state)
-    simulator = Simulator(program, model, plan.state, threads)
+    simulator = Simulator(program, model, plan.state, threads, plan)
     distance = Deviation()
     replays = {name: Replay(model, plan, threads=threads) for name in ("portable", "accelerator")}
     for number, frame in enumerate(islice(stream, frames), 1):
         if frame.start:
             session.reset()
         portable = session.run(frame.inputs)
-        _check("portable", replays, frame, session, portable)
+        _check("portable", replays, frame, session, portable, session.anew)
         outputs = simulator.run(frame).outputs
-        _check("accelerator", replays, frame, simulator.interpreter, outputs)
+        _check("accelerator", replays, frame, simulator.interpreter, outputs, simulator.anew)
         distance.add(portable, outputs)
         if progress is not None:
             progress("verify", number, frames)
@@ -152,10 +159,12 @@ def verify(
 
 
 def _check(
-    name: str, replays: Mapping[str, Replay], frame: Frame, executor: Session | Interpreter, outputs: Arrays
+    name: str, replays: Mapping[str, Replay], frame: Frame, executor: Session | Interpreter, outputs: Arrays, anew: bool
 ) -> None:
-    """Replay what an executor left of a frame."""
+    """Replay what an executor left of a frame; `anew`: its guard had the frame quantized anew."""
     try:
-        replays[name].check(frame.inputs, executor.indices, outputs, start=frame.start, linear=executor.linear)
+        replays[name].check(
+            frame.inputs, executor.indices, outputs, start=frame.start, anew=anew, linear=executor.linear
+        )
     except VerificationError as error:
         raise VerificationError(f"executor {name}: {error}") from error

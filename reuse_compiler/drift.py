@@ -7,7 +7,7 @@ those of a much darker or more silent frame, nor after hours.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,9 +41,9 @@ class Drift:
         self.squares += largest**2
         return bool((_RATE * np.sqrt(self.squares) > _LIMIT * largest).any())
 
-    def refreshed(self, linear: Collection[NDArray[Any]]) -> None:
-        """Take the linear outputs that were just computed anew."""
-        self.squares[:] = _largest(linear) ** 2
+    def refreshed(self, linear: Collection[NDArray[Any]], numbers: Sequence[int] | None = None) -> None:
+        """Take the linear outputs that were just computed anew; those of `numbers` where it was not all of them."""
+        self.squares[slice(None) if numbers is None else numbers] = _largest(linear) ** 2
 
     def reset(self) -> None:
         """Begin a sequence."""

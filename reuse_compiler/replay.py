@@ -27,7 +27,7 @@ from reuse_compiler.onnx_session import one_line, open_session
 from reuse_compiler.passes.replay_sites import ReplaySites, replayed_name, seen_name
 from reuse_compiler.passes.rewrite import planned_quantizers
 from reuse_compiler.plan import Plan
-from reuse_compiler.quantizers import Index, LinearQuantizer
+from reuse_compiler.quantizers import Index, Quantizer
 from reuse_compiler.runtime_errors import RUNTIME_ERRORS
 from reuse_compiler.sites import Site, find_sites
 from reuse_compiler.steps import before_steps
@@ -130,7 +130,14 @@ class Replay:
         self.result = ReplayResult()
 
     def check(
-        self, inputs: Arrays, indices: Arrays, outputs: Arrays, *, start: bool, linear: Arrays | None = None
+        self,
+        inputs: Arrays,
+        indices: Arrays,
+        outputs: Arrays,
+        *,
+        start: bool,
+        anew: bool = False,
+        linear: Arrays | None = None,
     ) -> ReplayResult:
         """Verify one frame, and give its deviations.
 
@@ -144,6 +151,8 @@ class Replay:
             The model's own outputs.
         start : bool
             Whether the frame begins a sequence. The first one does in any case.
+        anew : bool
+            Whether the executor's guard had the frame quantized anew: from zero indices, within a sequence.
         linear : mapping, optional
             By reuse site: float32, in the shape of the linear output.
 
@@ -153,7 +162,7 @@ class Replay:
             That names the first site in topological order whose indices or linear output are wrong, or else the first
             output. The frames after it cannot be verified until a sequence starts.
         """
-        if start or not self.result.frames:
+        if start or anew or not self.result.frames:
             self._past = {site.node: _zeros(site, self._quantizers[site.node]) for site in self._sites}
             self._peaks = {}
         frame = f"replay: frame {self.result.frames}"
@@ -257,7 +266,7 @@ class Replay:
         return share
 
 
-def _zeros(site: Site, quantizer: LinearQuantizer) -> Index:
+def _zeros(site: Site, quantizer: Quantizer) -> Index:
     return np.full(site.frame_shape, quantizer.zero, quantizer.index_dtype)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from reuse_compiler.document import Document, ModelRef, Strict, ToolRef
+from reuse_compiler.guard_report import GuardReport
 
 __all__ = [
     "Accuracy",
@@ -18,6 +19,7 @@ __all__ = [
     "LayerReport",
     "OutputAccuracy",
     "Pair",
+    "RefreshEstimate",
     "Report",
     "RunStatistics",
     "Setup",
@@ -102,6 +104,18 @@ class StateBytes(Strict):
     linear: int
 
 
+class RefreshEstimate(Strict):
+    """What the plan's rolling refresh would add over the stream, once in `every` frames, by what the baseline spends on
+    the same layers; and the ratios of the totals with it. The program does not execute it, and the totals leave it out."""
+
+    every: int
+    macs: float
+    cycles: float
+    energy_pj: float
+    speedup_with_refresh: float
+    energy_saving_with_refresh: float
+
+
 class OutputAccuracy(Strict):
     """Errors of one output against the fp32 model; `rmse` and `max_abs` are in the unit of the output."""
 
@@ -180,3 +194,5 @@ class Report(Document):
     layers: list[LayerReport]
     run: RunStatistics
     verification: Verification | None = None
+    refresh_estimate: RefreshEstimate | None = None
+    guard: GuardReport | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +20,12 @@ from numpy.typing import NDArray
 from reuse_compiler.errors import ModelError
 from reuse_compiler.files import sha256
 from reuse_compiler.frontend import TensorSpec
+from reuse_compiler.guard_plan import GuardPlan
 from reuse_compiler.onnx_file import read_model
 from reuse_compiler.onnx_session import one_line, open_session
 from reuse_compiler.onnx_writer import model_sha256
 from reuse_compiler.passes.rewrite_refresh import LinearFromIndex
+from reuse_compiler.refresh import RefreshSchedule
 from reuse_compiler.runtime_errors import RUNTIME_ERRORS
 from reuse_compiler.slots import Slot, model_slots
 
@@ -86,6 +89,12 @@ class ReuseNetwork:
         Input -> output that is fed back to it, as the plan said when the model was rewritten.
     read_by_sites : frozenset of str
         The model's own inputs that the input of a reuse node is computed from.
+    quantizers : dict of str to Quantizer
+        By site.
+    schedule : RefreshSchedule or None
+        The rolling refresh, where the plan asks for one.
+    guard : GuardPlan or None
+        What a session watches for, where the plan says.
 
     Raises
     ------
@@ -114,6 +123,17 @@ class ReuseNetwork:
         self._steps = [name for names in self.recurrent.values() for name in (names.steps, names.linear) if name]
         self.feedback: dict[str, str] = json.loads(self._ir.metadata_props.get("reuse.state", "{}"))
         self.read_by_sites = _sources([slot.node.inputs[0] for slot in slots])
+        self.quantizers = {slot.site: slot.quantizer for slot in slots}
+        properties = self._ir.metadata_props
+        self.schedule, self.guard = None, None
+        if "reuse.refresh" in properties:
+            self.schedule = RefreshSchedule.from_metadata(properties["reuse.refresh"], self.nodes)
+        if "reuse.guard" in properties:
+            self.guard = GuardPlan.from_metadata(properties["reuse.guard"], self.quantizers)
+        self._turns = {} if self.schedule is None else self.schedule.turns
+        self._refreshers: dict[tuple[str, ...], ort.InferenceSession] = {}
+        for turn in self.refresh_turns if self.schedule is not None else ():
+            self._refresher(turn)  # now, since no frame is to wait for it
 
     def step(self, past: Mapping[str, NDArray[Any]], present: Mapping[str, NDArray[Any]]) -> Step:
         """What runs a frame: reads the state in `past` and writes the next into `present`, both by past name.
@@ -173,18 +193,38 @@ class ReuseNetwork:
         for name in (*(spec.name for spec in self.outputs), *self._steps):
             binding.bind_output(name, "cpu")
 
-    def linear_from_index(self, indices: Mapping[str, NDArray[Any]]) -> Arrays:
-        """The linear outputs ``B + sum c(k) W`` by past name; `indices` by past name too."""
-        if not self.nodes:
-            return {}
-        names = [names.past_linear for names in self.nodes.values()]
-        return dict(zip(names, self._refresh.run(names, dict(indices)), strict=True))
-
     @cached_property
-    def _refresh(self) -> ort.InferenceSession:
-        copy = self._ir.clone()
-        LinearFromIndex()(copy)
-        return open_session(copy, self._threads, self._name)
+    def elements(self) -> int:
+        """Input elements of all reuse sites in a frame."""
+        shapes = (names.shape for names in self.recurrent.values())
+        own = (self.initial[self.nodes[site].past_index].shape for site in self.sites if site not in self.recurrent)
+        return sum(math.prod(shape) for shape in (*shapes, *own))
+
+    def refresh_turn(self, frame: int) -> tuple[str, ...]:
+        """The sites whose turn comes after `frame` of a round of the schedule."""
+        return self._turns.get(frame, ())
+
+    @property
+    def refresh_turns(self) -> tuple[tuple[str, ...], ...]:
+        """The sites with state, as :meth:`linear_from_index` takes them: by turn of the schedule, else all at once."""
+        if self.schedule is not None:
+            return tuple(self._turns.values())
+        return (tuple(self.nodes),) if self.nodes else ()
+
+    def linear_from_index(self, turn: tuple[str, ...], indices: Mapping[str, NDArray[Any]]) -> Arrays:
+        """The linear outputs ``B + sum c(k) W`` by past name, of one of `refresh_turns`; `indices` by past name too."""
+        names = [self.nodes[site] for site in turn]
+        given = {name.past_index: indices[name.past_index] for name in names}
+        linear = [name.past_linear for name in names]
+        return dict(zip(linear, self._refresher(turn).run(linear, given), strict=True))
+
+    def _refresher(self, turn: tuple[str, ...]) -> ort.InferenceSession:
+        """A session for each turn: onnxruntime executes all of a network, whatever outputs are asked of it."""
+        if turn not in self._refreshers:
+            copy = self._ir.clone()
+            LinearFromIndex(frozenset(turn))(copy)
+            self._refreshers[turn] = open_session(copy, self._threads, self._name)
+        return self._refreshers[turn]
 
 
 def _open(model: str | Path | bytes | ir.Model) -> tuple[ir.Model, str, str, str | bytes | ir.Model]:

@@ -15,6 +15,7 @@ from reuse_compiler.directory import CompiledDirectory
 from reuse_compiler.document import ModelRef, Strict, ToolRef
 from reuse_compiler.frames_file import FramesFile
 from reuse_compiler.frontend import Model
+from reuse_compiler.guard_report import GuardReport
 from reuse_compiler.reference import Reference
 from reuse_compiler.report import Accuracy, StreamStatistics
 from reuse_compiler.session import Session
@@ -34,7 +35,8 @@ class SiteSimilarity(Strict):
 
 
 class SessionReport(Strict):
-    """What a run in onnxruntime showed. Times are of this machine; the fp32 model ran beside it."""
+    """What a run in onnxruntime showed. Times are of this machine; the fp32 model ran beside it. `refreshed` linear
+    outputs were computed anew as the plan says, and before `drift_refreshes` frames all of them, because of rounding."""
 
     tool: ToolRef = Field(default_factory=ToolRef)
     model: ModelRef
@@ -44,6 +46,9 @@ class SessionReport(Strict):
     accuracy: Accuracy
     sites: list[SiteSimilarity]
     milliseconds_per_frame: float
+    refreshed: int
+    drift_refreshes: int
+    guard: GuardReport | None = None
 
 
 def run_session(
@@ -73,6 +78,7 @@ def run_session(
     sizes = {site: index.size for site, index in session.indices.items()}
     changed = dict.fromkeys(sizes, 0)
     frames = sequences = 0
+    anew: list[int] = []
     seconds = 0.0
     with ExitStack() as files:
         output_file = files.enter_context(FramesFile(outputs)) if outputs else None
@@ -84,6 +90,8 @@ def run_session(
                 sequences += 1
             values = session.run(frame.inputs)
             seconds += time.perf_counter() - began
+            if session.anew:
+                anew.append(frames)
             frames += 1
             for site, count in session.changes.items():
                 changed[site] += count
@@ -96,6 +104,7 @@ def run_session(
                 progress("run", frames, stream.frames)
     inputs = {site: size * frames for site, size in sizes.items()}
     total = sum(inputs.values())
+    statistics = session.statistics
     return SessionReport(
         model=ModelRef(path=str(original.path), sha256=original.sha256),
         executor=executor,
@@ -107,4 +116,7 @@ def run_session(
             for node, count in inputs.items()
         ],
         milliseconds_per_frame=seconds / frames * 1e3,
+        refreshed=statistics.refreshed,
+        drift_refreshes=statistics.drift_refreshes,
+        guard=None if plan.guard is None else GuardReport.of(statistics, anew),
     )

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from reuse_compiler.drift import Drift
 from reuse_compiler.errors import ReuseError
 from reuse_compiler.feedback import Feedback
+from reuse_compiler.guard import Guard, count_clipped
 from reuse_compiler.reuse_network import ReuseNetwork
 from reuse_compiler.session_state import SessionState
+from reuse_compiler.session_statistics import SessionStatistics, Tally
 from reuse_compiler.steps import before_steps
 from reuse_compiler.streams import Frame
 from reuse_compiler.streams.checks import conform, expected_inputs
@@ -29,7 +31,9 @@ class Session:
     """One stream through a reuse model: :meth:`run` a frame, and the next one continues from there.
 
     Where rounding could have moved a linear output by half of the 1e-4 that executors may differ by, the session
-    refreshes them all and runs the frame again (see :mod:`reuse_compiler.drift`).
+    refreshes them all and runs the frame again (see :mod:`reuse_compiler.drift`). After each frame it refreshes the sites
+    whose turn it is, where the plan asks for that (:mod:`reuse_compiler.refresh`); and where the plan has a guard, a frame
+    that is unlike the calibration has the next one quantized anew (:mod:`reuse_compiler.guard`).
 
     Parameters
     ----------
@@ -74,6 +78,10 @@ class Session:
         """Own buffers and feedback, at the start of a sequence."""
         self._feedback = Feedback(self._fed_back, self.inputs, self.outputs)
         self._drift = Drift(len(self._network.nodes))
+        self._guard = None if self._network.guard is None else Guard(self._network.guard)
+        self._position = np.zeros(1, np.int64)  # frames since the sequence started, of one round of the refresh
+        self._tally = Tally()
+        self._anew = False
         # A node must not write the state that it reads: past and present change places after each frame.
         self._past, self._present = (
             {name: np.array(value, order="C") for name, value in self._network.initial.items()} for _ in range(2)
@@ -117,6 +125,16 @@ class Session:
         return before_steps(self._index(site), first, reverse=recurrent.reverse)
 
     @property
+    def anew(self) -> bool:
+        """Whether the guard had the last frame quantized anew: compared with zero indices, as where a sequence starts."""
+        return self._anew
+
+    @property
+    def statistics(self) -> SessionStatistics:
+        """What the session has done so far."""
+        return self._tally.statistics()
+
+    @property
     def linear(self) -> Arrays:
         """Copies of the linear outputs of the last frame by site, of a recurrent one of its last step: float32."""
         return {site: self._last_linear(site).copy() for site in self._network.sites}
@@ -138,16 +156,48 @@ class Session:
         """
         given = conform(inputs, self._streamed, self._fed_back, "frame", finite=self._network.read_by_sites)
         arrays = {**given, **self._feedback.held}
-        self._counted = None
+        self._begin()
         outputs = self._advance(arrays)
         if self._drift.too_large(self._linear()):
             self._counted = self._count_changes()
             if self._network.recurrent:
                 self._swap()  # back: the first step of a second pass would be compared with the last of this one
             self.refresh()
+            self._tally.drift_refreshes += 1
             outputs = self._advance(arrays)
         self._feedback.take(outputs)
+        self._finish()
         return outputs
+
+    def _begin(self) -> None:
+        """Forget the last frame, its indices too where the guard says so."""
+        self._counted = None
+        reason = None if self._guard is None else self._guard.due()
+        self._anew = reason is not None
+        if reason is not None:
+            self._forget()
+            self._tally.guard_reset(reason)
+
+    def _finish(self) -> None:
+        """Count the frame, show it to the guard, and refresh what is due."""
+        self._counted = self.changes
+        changed = sum(self._counted.values())
+        self._tally.inputs += self._network.elements
+        self._tally.changed += changed
+        if self._guard is not None:
+            clipped = {site: self._clipped_share(site) for site in self._guard.watched}
+            self._tally.beyond += self._guard.take(changed / max(self._network.elements, 1), clipped)
+        self._tally.frames += 1
+        schedule = self._network.schedule
+        if schedule is not None:
+            due = self._network.refresh_turn(int(self._position[0]))
+            self._refresh(due)
+            self._tally.refreshed += len(due)
+            self._position[0] = (self._position[0] + 1) % schedule.every
+
+    def _clipped_share(self, site: str) -> float:
+        index = self._index(site)
+        return count_clipped(index, self._network.quantizers[site]) / index.size
 
     def _advance(self, arrays: Arrays) -> Arrays:
         values = self._step(arrays)
@@ -172,21 +222,42 @@ class Session:
 
     def reset(self) -> None:
         """Begin a sequence: zero indices, the bias as linear output, zeros in the inputs that outputs are fed back to."""
+        self._forget()
+        self._feedback.reset()
+        self._shown = None
+        self._position[:] = 0
+        if self._guard is not None:
+            self._guard.reset()
+
+    def _forget(self) -> None:
+        """Zero indices and the bias as linear output."""
         for name, value in self._network.initial.items():
             np.copyto(self._past[name], value)
-        self._feedback.reset()
         self._drift.reset()
-        self._shown = None
 
     def refresh(self) -> None:
         """Compute the linear outputs anew from the held indices: removes rounding drift, changes no index."""
-        indices = {names.past_index: self._past[names.past_index] for names in self._network.nodes.values()}
-        for name, value in self._network.linear_from_index(indices).items():
+        for turn in self._network.refresh_turns:
+            self._refresh(turn)
+
+    def _refresh(self, turn: tuple[str, ...]) -> None:
+        """Refresh the sites of a turn."""
+        if not turn:
+            return
+        for name, value in self._network.linear_from_index(turn, self._past).items():
             np.copyto(self._past[name], value)
-        self._drift.refreshed(self._linear())
+        order = list(self._network.nodes)
+        linear = [self._past[self._network.nodes[site].past_linear] for site in turn]
+        self._drift.refreshed(linear, [order.index(site) for site in turn])
 
     def _held(self) -> Arrays:
-        return {**self._past, **self._feedback.held, "reuse.drift": self._drift.squares}
+        """What is saved; a model without refresh or guard has no array for it."""
+        held = {**self._past, **self._feedback.held, "reuse.drift": self._drift.squares}
+        if self._network.schedule is not None:
+            held["reuse.refresh"] = self._position
+        if self._guard is not None:
+            held["reuse.guard"] = self._guard.state
+        return held
 
     def save(self) -> SessionState:
         """A copy of what the session holds between frames."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from reuse_compiler.backend.accelerator.accounting import check_accounts, check_
 from reuse_compiler.backend.accelerator.cost import CostModel
 from reuse_compiler.backend.accelerator.hardware import Hardware
 from reuse_compiler.backend.accelerator.interpreter import Interpreter
+from reuse_compiler.backend.accelerator.isa import DeltaConv, DeltaFc
+from reuse_compiler.backend.accelerator.operations import Operation
 from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.backend.accelerator.program_file import digest
 from reuse_compiler.backend.accelerator.trace import TraceWriter
@@ -28,8 +30,13 @@ from reuse_compiler.errors import ProgramError
 from reuse_compiler.feedback import Feedback
 from reuse_compiler.frames_file import FramesFile
 from reuse_compiler.frontend import Model
+from reuse_compiler.guard import Guard, count_clipped
+from reuse_compiler.guard_report import GuardReport
+from reuse_compiler.plan import Plan
 from reuse_compiler.reference import Reference
+from reuse_compiler.refresh_cost import estimate_refresh
 from reuse_compiler.report import Report, RunStatistics
+from reuse_compiler.session_statistics import SessionStatistics, Tally
 from reuse_compiler.streams import Frame, Stream
 
 __all__ = ["SimulatedFrame", "Simulator", "simulate"]
@@ -60,23 +67,83 @@ class Simulator:
         Input name -> name of the output that it takes its next value from.
     threads : int, optional
         Threads of the arithmetic inside an instruction; all cores by default.
+    plan : Plan, optional
+        Its guard is followed, as a :class:`~reuse_compiler.session.Session` does; its refresh is not.
+
+    Attributes
+    ----------
+    anew : bool
+        Whether the guard had the last frame quantized anew.
+    statistics : SessionStatistics
+        Of all frames so far.
     """
 
-    def __init__(self, program: Program, model: Model, state: Mapping[str, str], threads: int | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        model: Model,
+        state: Mapping[str, str],
+        threads: int | None = None,
+        plan: Plan | None = None,
+    ) -> None:
         if program.model_sha256 != model.sha256:
             raise ProgramError(
                 f"the program is of model {program.model_sha256}, {model.path} is {model.sha256}: compile it again"
             )
         self.interpreter = Interpreter(program, threads=threads or os.cpu_count() or 1)
         self._feedback = Feedback(state, model.inputs, model.outputs)
+        self._guard = None if plan is None or plan.guard is None else Guard(plan.guard)
+        self._quantizers = {} if plan is None else plan.quantizers()
+        self._changed = _changed_columns(self.interpreter.frame_operations)
+        self._elements = sum(layer.inputs for layer in program.layers)
+        self._tally = Tally()
+        self.anew = False
+
+    @property
+    def statistics(self) -> SessionStatistics:
+        """What was done so far."""
+        return self._tally.statistics()
 
     def run(self, frame: Frame) -> SimulatedFrame:
         """Execute one frame; the state is reset where a sequence starts."""
         if frame.start:
             self.interpreter.reset()
+            if self._guard is not None:
+                self._guard.reset()
+        reason = None if self._guard is None else self._guard.due()
+        self.anew = reason is not None
+        if reason is not None:
+            self.interpreter.reset()
+            self._tally.guard_reset(reason)
         outputs = self.interpreter.run(self._feedback.feed(frame))
         self._feedback.take(outputs)
+        self._count()
         return SimulatedFrame(outputs, self.interpreter.counts)
+
+    def _count(self) -> None:
+        """Count the frame, and show it to the guard."""
+        changed = int(self.interpreter.counts[self._changed].sum())
+        self._tally.frames += 1
+        self._tally.inputs += self._elements
+        self._tally.changed += changed
+        if self._guard is not None:
+            indices = self.interpreter.indices
+            clipped = {
+                site: count_clipped(indices[site], self._quantizers[site]) / indices[site].size
+                for site in self._guard.watched
+            }
+            self._tally.beyond += self._guard.take(changed / max(self._elements, 1), clipped)
+
+
+def _changed_columns(code: Sequence[Operation]) -> NDArray[np.int64]:
+    """Where a trace row counts the inputs that changed."""
+    found, position = [], 0
+    for operation in code:
+        if isinstance(operation.instruction, DeltaConv | DeltaFc):
+            assert operation.classes is not None
+            found.append(position + operation.classes.fan_out.size)
+        position += operation.columns
+    return np.array(found, np.int64)
 
 
 def simulate(
@@ -86,6 +153,7 @@ def simulate(
     *,
     hardware: Hardware,
     state: Mapping[str, str] | None = None,
+    plan: Plan | None = None,
     outputs: Path | None = None,
     indices: Path | None = None,
     trace: Path | None = None,
@@ -96,6 +164,9 @@ def simulate(
 
     Parameters
     ----------
+    plan : Plan, optional
+        What the program was compiled by: its guard is followed, the sequence starts that it adds are costed, and what its
+        refresh would cost is estimated.
     outputs, indices : Path, optional
         Where to write one array per output, or per reuse site, frames first (`.npz`).
     trace : Path, optional
@@ -110,7 +181,7 @@ def simulate(
     VerificationError
         Where the accounts do not close.
     """
-    simulator = Simulator(program, model, state or {}, threads)
+    simulator = Simulator(program, model, state or {}, threads, plan)
     reference = Reference(model, state or {}, threads)
     costs, deviation = CostModel(program, hardware), Deviation()
     check_references(program)
@@ -118,6 +189,7 @@ def simulate(
         check_code(program, code, hardware)
     rows = np.zeros((_BLOCK, costs.columns), np.int64)
     frames = sequences = 0
+    anew: list[int] = []
     seconds = 0.0
     with ExitStack() as files:
         output_file = files.enter_context(FramesFile(outputs)) if outputs else None
@@ -129,6 +201,9 @@ def simulate(
                 costs.start_sequence()
                 sequences += 1
             done = simulator.run(frame)
+            if simulator.anew:
+                costs.start_sequence()
+                anew.append(frames)
             rows[frames % _BLOCK] = done.row
             frames += 1
             if frames % _BLOCK == 0:
@@ -147,7 +222,7 @@ def simulate(
         total = costs.costs()
         seconds += time.perf_counter() - began
         if writer is not None:
-            writer.sequences = sequences
+            writer.sequences = sequences + len(anew)
         check_accounts(program, total, hardware)
     macs = sum(layer.macs for layer in program.layers if layer.backend != "host") * frames
     statistics = RunStatistics(
@@ -155,7 +230,16 @@ def simulate(
         macs_per_second=macs / seconds if seconds else 0.0,
         peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
-    return summarize(model, program, stream.name, total, hardware, deviation, statistics)
+    report = summarize(model, program, stream.name, total, hardware, deviation, statistics)
+    if plan is None:
+        return report
+    return report.model_copy(
+        update={
+            "stream": report.stream.model_copy(update={"sequences": sequences}),
+            "refresh_estimate": None if plan.refresh is None else estimate_refresh(program, total, plan.refresh),
+            "guard": None if plan.guard is None else GuardReport.of(simulator.statistics, anew),
+        }
+    )
 
 
 def _fold(rows: NDArray[np.int64], costs: CostModel, writer: TraceWriter | None) -> None:

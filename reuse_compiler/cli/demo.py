@@ -170,12 +170,14 @@ def _run(say: _Voice, model: Model, stream: Stream, output: Path, threads: int |
     from reuse_compiler.simulation import simulate
 
     say.command(f"run {output / _COMPILED} --stream {_STREAM} --outputs {output / _OUTPUTS} --json {output / _REPORT}")
+    compiled = CompiledDirectory.open(output / _COMPILED)
     with progress_bar() as progress:
         report = simulate(
             model,
-            CompiledDirectory.open(output / _COMPILED).program,
+            compiled.program,
             stream,
             hardware=load_hardware(DEFAULT_HARDWARE),
+            plan=compiled.plan,
             outputs=output / _OUTPUTS,
             threads=threads,
             progress=progress,

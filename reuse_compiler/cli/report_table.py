@@ -8,9 +8,10 @@ from reuse_compiler.cli.console import Column, print_line, print_table
 from reuse_compiler.cli.text import Scale, byte_size, counted, percent, scale, times
 
 if TYPE_CHECKING:
+    from reuse_compiler.guard_report import GuardReport
     from reuse_compiler.report import Accuracy, LayerReport, Pair, Report
 
-__all__ = ["accuracy_text", "print_layers", "print_summary"]
+__all__ = ["accuracy_text", "guard_text", "print_layers", "print_summary"]
 
 _CYCLES = (("cycles", 1), ("kcycles", 1e3), ("Mcycles", 1e6))
 _ENERGY = (("pJ", 1), ("nJ", 1e3), ("µJ", 1e6), ("mJ", 1e9))
@@ -92,8 +93,28 @@ def print_summary(report: Report) -> None:
         f" {byte_size(state.dram)} in DRAM"
     )
     print_line(f"setup     {report.setup.cycles.reuse:,.0f} cycles to load the weights, once; not in the table")
+    if report.refresh_estimate is not None:
+        refresh = report.refresh_estimate
+        print_line(
+            f"refresh   every {counted(refresh.every, 'frame')} would add about {refresh.cycles / total.frames:,.0f} cycles a"
+            f" frame: speedup {times(refresh.speedup_with_refresh)}, saving"
+            f" {percent(refresh.energy_saving_with_refresh)} %; not executed, not in the table"
+        )
+    if report.guard is not None:
+        print_line(f"guard     {guard_text(report.guard)}")
     print_line(f"host      {percent(total.host_share)} % of the baseline's cycles")
     print_line(f"speed     interpreted in {report.run.seconds:.1f} s, {report.run.macs_per_second / 1e9:.2f} GMAC/s")
+
+
+def guard_text(guard: GuardReport) -> str:
+    """How often frames were quantized anew and why, and how many lay beyond the range of their quantizers."""
+    resets = ", ".join(f"{number} for {reason}" for reason, number in guard.resets.items())
+    text = f"{counted(sum(guard.resets.values()), 'frame')} quantized anew{f' ({resets})' if resets else ''}"
+    if not guard.frames_beyond_range:
+        return text
+    return (
+        f"{text}; {counted(guard.frames_beyond_range, 'frame')} beyond what was calibrated: fit a plan to such inputs"
+    )
 
 
 def accuracy_text(accuracy: Accuracy) -> str:

@@ -25,7 +25,7 @@ from reuse_compiler.cli.options import (
     require_threads,
 )
 from reuse_compiler.cli.recording import open_for
-from reuse_compiler.cli.report_table import accuracy_text, print_layers, print_summary
+from reuse_compiler.cli.report_table import accuracy_text, guard_text, print_layers, print_summary
 from reuse_compiler.cli.text import counted, percent
 from reuse_compiler.errors import HardwareError, ReuseError
 from reuse_compiler.files import write_text
@@ -163,6 +163,7 @@ def _accelerator(
         recording,
         hardware=_machine(compiled, hardware),
         state=compiled.plan.state,
+        plan=compiled.plan,
         outputs=outputs,
         indices=indices,
         trace=trace,
@@ -225,4 +226,11 @@ def print_run(report: Report | SessionReport) -> None:
         f"stream    {report.stream.name}: {counted(frames, 'frame')} in {counted(report.stream.sequences, 'sequence')}"
     )
     print_line(f"loss      {accuracy_text(report.accuracy)}")
+    if report.guard is not None:
+        print_line(f"guard     {guard_text(report.guard)}")
+    if report.refreshed or report.drift_refreshes:
+        print_line(
+            f"refresh   {counted(report.refreshed, 'linear output')} in turn, all of them"
+            f" {counted(report.drift_refreshes, 'time')} for drift"
+        )
     print_line(f"speed     {report.milliseconds_per_frame:.2f} ms a frame in onnxruntime without the kernel library")
