@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from reuse_compiler.operators import ConvAttributes, reuse_node
 from reuse_compiler.passes.rewrite_weights import Weights
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import Quantizer
 from reuse_compiler.sites import Site
 
 __all__ = ["RewriteConv"]
@@ -29,12 +29,12 @@ class RewriteConv(ir.passes.InPlacePass):
     ----------
     sites : tuple of Site
         CONV sites of the model.
-    quantizers : mapping of str to LinearQuantizer
+    quantizers : mapping of str to Quantizer
         By node name; sites that are not in it stay as they are.
     """
 
     sites: tuple[Site, ...]
-    quantizers: Mapping[str, LinearQuantizer]
+    quantizers: Mapping[str, Quantizer]
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite in place."""
@@ -46,7 +46,7 @@ class RewriteConv(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, bool(chosen))
 
 
-def _replace(graph: ir.Graph, node: ir.Node, site: Site, quantizer: LinearQuantizer, weights: Weights) -> None:
+def _replace(graph: ir.Graph, node: ir.Node, site: Site, quantizer: Quantizer, weights: Weights) -> None:
     x, weight = node.inputs[0], node.inputs[1]
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     geometry = site.geometry

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reuse_compiler.operators import reuse_node
 from reuse_compiler.passes.rewrite_weights import Weights
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import Quantizer
 from reuse_compiler.sites import Site
 
 __all__ = ["RewriteFc"]
@@ -32,12 +32,12 @@ class RewriteFc(ir.passes.InPlacePass):
     ----------
     sites : tuple of Site
         FC sites of the model.
-    quantizers : mapping of str to LinearQuantizer
+    quantizers : mapping of str to Quantizer
         By node name; sites that are not in it stay as they are.
     """
 
     sites: tuple[Site, ...]
-    quantizers: Mapping[str, LinearQuantizer]
+    quantizers: Mapping[str, Quantizer]
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite in place."""
@@ -49,7 +49,7 @@ class RewriteFc(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, bool(chosen))
 
 
-def _replace(graph: ir.Graph, node: ir.Node, site: Site, quantizer: LinearQuantizer, weights: Weights) -> None:
+def _replace(graph: ir.Graph, node: ir.Node, site: Site, quantizer: Quantizer, weights: Weights) -> None:
     x, weight = node.inputs[0], node.inputs[1]
     assert x is not None and weight is not None
     if site.op == "Gemm":

@@ -18,7 +18,7 @@ from reuse_compiler.operators import (
 )
 from reuse_compiler.passes.recurrent_call import replace_by_function
 from reuse_compiler.passes.rewrite_weights import Weights
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import Quantizer
 from reuse_compiler.recurrent import Layer
 from reuse_compiler.sites import Site
 
@@ -43,12 +43,12 @@ class RewriteRecurrent(ir.passes.InPlacePass):
     ----------
     sites : tuple of Site
         Sites of the model.
-    quantizers : mapping of str to LinearQuantizer
+    quantizers : mapping of str to Quantizer
         By site; layers whose sites are not in it stay as they are.
     """
 
     sites: tuple[Site, ...]
-    quantizers: Mapping[str, LinearQuantizer]
+    quantizers: Mapping[str, Quantizer]
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite in place."""
@@ -87,7 +87,7 @@ def _shapes(layer: Layer, operand: str) -> tuple[tuple[int, ...], tuple[int, ...
     return (layer.batch, layer.width(operand)), (layer.batch, layer.outputs(operand))
 
 
-def _past(layer: Layer, operand: str, site: str, quantizer: LinearQuantizer) -> dict[str, ir.Value]:
+def _past(layer: Layer, operand: str, site: str, quantizer: Quantizer) -> dict[str, ir.Value]:
     index, linear = _shapes(layer, operand)
     dtype = ir.DataType.from_numpy(quantizer.index_dtype)
     values = {"index": ir.Value(name=past_index_name(site)), "linear": ir.Value(name=past_linear_name(site))}
@@ -101,7 +101,7 @@ def _fix(
     node: ir.Node,
     past: dict[str, ir.Value],
     bias: NDArray[np.float32] | None,
-    quantizers: Mapping[str, LinearQuantizer],
+    quantizers: Mapping[str, Quantizer],
     weights: Weights,
 ) -> None:
     """Make the past state constants: the zero index, and the bias as linear output."""

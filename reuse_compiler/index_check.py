@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reuse_compiler.quantizers import Index, LinearQuantizer
+from reuse_compiler.quantizers import Index, LinearQuantizer, Quantizer
 
 __all__ = ["distance_to_right"]
 
@@ -18,7 +18,7 @@ _ROUNDING = 4 * 2.0**-23
 
 
 def distance_to_right(
-    quantizer: LinearQuantizer, x: NDArray[np.float32], past: Index, index: Index, channel_axis: int
+    quantizer: Quantizer, x: NDArray[np.float32], past: Index, index: Index, channel_axis: int
 ) -> Doubles:
     """How far each element of `x` would have to move for its `index` to be right; 0 where it is right as it is.
 
@@ -43,10 +43,19 @@ def _number(index: NDArray[Any]) -> Doubles:
     return index.astype(np.float64)
 
 
-def _distance(quantizer: LinearQuantizer, x: Doubles, past: Doubles, index: Doubles, deadband: Doubles) -> Doubles:
-    low = np.where(index == 0, -np.inf, (index - quantizer.zero - 0.5) * quantizer.step)
-    high = np.where(index == quantizer.clusters - 1, np.inf, (index - quantizer.zero + 0.5) * quantizer.step)
-    kept = (past - quantizer.zero) * quantizer.step
+def _cell(quantizer: Quantizer, index: Doubles) -> tuple[Doubles, Doubles]:
+    """The interval of inputs whose nearest centroid is that of `index`."""
+    if isinstance(quantizer, LinearQuantizer):
+        low, high = (index - quantizer.zero - 0.5) * quantizer.step, (index - quantizer.zero + 0.5) * quantizer.step
+        return np.where(index == 0, -np.inf, low), np.where(index == quantizer.clusters - 1, np.inf, high)
+    edges = np.array([-np.inf, *quantizer.boundaries, np.inf])
+    number = index.astype(np.intp)
+    return edges[number], edges[number + 1]
+
+
+def _distance(quantizer: Quantizer, x: Doubles, past: Doubles, index: Doubles, deadband: Doubles) -> Doubles:
+    low, high = _cell(quantizer, index)
+    kept = quantizer.dequantize(past.astype(np.intp)).astype(np.float64)
     rounding = _ROUNDING * (np.abs(x) + np.abs(kept) + deadband)
     inside = _to_interval(x, low, high, rounding)
     band = _to_interval(x, kept - deadband, kept + deadband, rounding)

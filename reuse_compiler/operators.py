@@ -1,13 +1,14 @@
 """The `ai.reuse` operators: ONNX function bodies, the attributes of their nodes, and the names of their state.
 
-``ReuseGemm``, ``ReuseConv`` and ``ReuseConvTranspose`` take ``(x, past_index, past_linear, W, B)`` and give
+``ReuseGemm``, ``ReuseConv`` and ``ReuseConvTranspose``, and the same with ``Table`` behind the name, take ``(x, past_index, past_linear, W, B)`` and give
 ``(y, present_index, present_linear)``. A body is plain ONNX and is the reference semantics; one body serves every node
 of a model, because all that differs between nodes is an attribute. B is the linear output of an input of zeros: the
 body only corrects what it is given, so B is where a sequence begins (:func:`initial_linear`) and what a refresh needs.
 
-Attributes of all: ``step``, ``zero``, ``clusters``, ``deadband`` (see
-:class:`~reuse_compiler.quantizers.LinearQuantizer`), ``activation_slope`` and ``activation_max``
-(:class:`Activation`); of CONV also ``strides``, ``pads`` (ONNX order), ``dilations`` and ``group``, and of
+Attributes of all: ``zero`` and ``deadband``; ``step`` and ``clusters`` where the quantizer is linear (see
+:class:`~reuse_compiler.quantizers.LinearQuantizer`), ``centroids`` and ``boundaries`` where it is a table
+(:class:`~reuse_compiler.quantizers.TableQuantizer`); ``activation_slope`` and ``activation_max`` (:class:`Activation`); of
+CONV also ``strides``, ``pads`` (ONNX order), ``dilations`` and ``group``, and of
 ReuseConvTranspose ``output_padding``.
 """
 
@@ -22,9 +23,9 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from reuse_compiler import function_text
-from reuse_compiler.errors import ModelError
-from reuse_compiler.quantizers import Index, LinearQuantizer
+from reuse_compiler import function_text, table_text
+from reuse_compiler.errors import ModelError, PlanError
+from reuse_compiler.quantizers import Index, LinearQuantizer, Quantizer, TableQuantizer
 
 __all__ = [
     "DOMAIN",
@@ -54,7 +55,11 @@ VERSION = 1
 MIN_OPSET = 18
 
 _GEMM, _CONV, _CONV_TRANSPOSE = "ReuseGemm", "ReuseConv", "ReuseConvTranspose"
-_SHARED_ATTRIBUTES = ("step", "zero", "clusters", "deadband", "activation_slope", "activation_max")
+_TABLE = "Table"
+"""What the name of an operator ends in whose quantizer is a table."""
+_LINEAR_ATTRIBUTES = ("step", "zero", "clusters", "deadband")
+_TABLE_ATTRIBUTES = ("centroids", "boundaries", "zero", "deadband")
+_ACTIVATION_ATTRIBUTES = ("activation_slope", "activation_max")
 _CONV_ATTRIBUTES = ("strides", "pads", "dilations", "group")
 
 _BODY = """
@@ -102,6 +107,14 @@ _CONV_TRANSPOSE_LINEAR = """
 """
 _CONV_TRANSPOSE_ATTRIBUTES = (*_CONV_ATTRIBUTES, "output_padding")
 
+_PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    _GEMM: (_GEMM_DEADBAND, _GEMM_LINEAR, ()),
+    _CONV: (_CONV_DEADBAND, _CONV_LINEAR, _CONV_ATTRIBUTES),
+    _CONV_TRANSPOSE: (_CONV_DEADBAND, _CONV_TRANSPOSE_LINEAR, _CONV_TRANSPOSE_ATTRIBUTES),
+}
+"""The lines of the deadband and of the linear output, and the attributes of the geometry."""
+_OPERATORS = (*_PARTS, *(op + _TABLE for op in _PARTS))
+
 
 @dataclass(frozen=True)
 class Activation:
@@ -129,32 +142,32 @@ class ConvAttributes:
 
 
 def function(op: str, opset: int) -> ir.Function:
-    """The body of `op` ("ReuseGemm", "ReuseConv" or "ReuseConvTranspose") in standard operators of `opset`, the model's
-    own (18 or later).
+    """The body of `op` ("ReuseGemm", "ReuseConv" or "ReuseConvTranspose", "Table" behind it or not) in standard
+    operators of `opset`, the model's own (18 or later).
 
     Raises ModelError where `op` is neither or `opset` is too old.
     """
     if opset < MIN_OPSET:
         raise ModelError(f"{DOMAIN}.{op}: opset {opset} is too old: convert the model to {MIN_OPSET} or later")
-    if op == _GEMM:
-        attributes, deadband, linear = ", ".join(_SHARED_ATTRIBUTES), _GEMM_DEADBAND, _GEMM_LINEAR
-    elif op == _CONV:
-        attributes, deadband, linear = ", ".join(_SHARED_ATTRIBUTES + _CONV_ATTRIBUTES), _CONV_DEADBAND, _CONV_LINEAR
-    elif op == _CONV_TRANSPOSE:
-        attributes = ", ".join(_SHARED_ATTRIBUTES + _CONV_TRANSPOSE_ATTRIBUTES)
-        deadband, linear = _CONV_DEADBAND, _CONV_TRANSPOSE_LINEAR
+    if op not in _OPERATORS:
+        raise ModelError(f"{DOMAIN}.{op}: no such operator: {', '.join(_OPERATORS)} are known")
+    deadband, linear, geometry = _PARTS[op.removesuffix(_TABLE)]
+    if op.endswith(_TABLE):
+        attributes = _TABLE_ATTRIBUTES
+        quantizer = f"{function_text.COMMON}{table_text.CONSTANTS}{deadband}{table_text.QUANTIZE}"
     else:
-        raise ModelError(f"{DOMAIN}.{op}: no such operator: {_GEMM}, {_CONV} and {_CONV_TRANSPOSE} are known")
-    quantizer = (
-        f"{function_text.COMMON}{function_text.constants('')}{deadband}{function_text.keep('', 'x', 'past_index')}"
-        f"{function_text.present('', 'keep', 'past_index', 'present_index')}{function_text.change('')}"
-    )
-    text = _BODY.format(domain=DOMAIN, opset=opset, op=op, attributes=attributes, quantizer=quantizer, linear=linear)
+        attributes = _LINEAR_ATTRIBUTES
+        quantizer = (
+            f"{function_text.COMMON}{function_text.constants('')}{deadband}{function_text.keep('', 'x', 'past_index')}"
+            f"{function_text.present('', 'keep', 'past_index', 'present_index')}{function_text.change('')}"
+        )
+    names = ", ".join((*attributes, *_ACTIVATION_ATTRIBUTES, *geometry))
+    text = _BODY.format(domain=DOMAIN, opset=opset, op=op, attributes=names, quantizer=quantizer, linear=linear)
     return ir.serde.deserialize_function(onnx.parser.parse_function(text))
 
 
 def reuse_attributes(
-    quantizer: LinearQuantizer, activation: Activation | None = None, conv: ConvAttributes | None = None
+    quantizer: Quantizer, activation: Activation | None = None, conv: ConvAttributes | None = None
 ) -> list[ir.Attr]:
     """Every attribute of a node; without `activation` none is applied, with `conv` the node is a CONV."""
     activation = activation or Activation()
@@ -176,14 +189,20 @@ def reuse_attributes(
     return attributes
 
 
-def quantizer_attributes(quantizer: LinearQuantizer, prefix: str = "") -> list[ir.Attr]:
+def quantizer_attributes(quantizer: Quantizer, prefix: str = "") -> list[ir.Attr]:
     """The attributes that describe `quantizer`; `prefix` tells the operands of a recurrent node apart."""
     deadband = quantizer.deadband if isinstance(quantizer.deadband, tuple) else (quantizer.deadband,)
+    both = [ir.AttrInt64(f"{prefix}zero", quantizer.zero), ir.AttrFloat32s(f"{prefix}deadband", deadband)]
+    if isinstance(quantizer, TableQuantizer):
+        return [
+            ir.AttrFloat32s(f"{prefix}centroids", quantizer.centroids),
+            ir.AttrFloat32s(f"{prefix}boundaries", quantizer.boundaries),
+            *both,
+        ]
     return [
         ir.AttrFloat32(f"{prefix}step", quantizer.step),
-        ir.AttrInt64(f"{prefix}zero", quantizer.zero),
         ir.AttrInt64(f"{prefix}clusters", quantizer.clusters),
-        ir.AttrFloat32s(f"{prefix}deadband", deadband),
+        *both,
     ]
 
 
@@ -193,12 +212,12 @@ def reuse_node(
     weight: ir.Value,
     bias: ir.Value,
     linear: ir.Value,
-    quantizer: LinearQuantizer,
+    quantizer: Quantizer,
     conv: ConvAttributes | None = None,
 ) -> ir.Node:
     """A reuse node of that `name` with its state values, named and typed, but not yet inputs and outputs of a graph.
 
-    A ReuseConv or ReuseConvTranspose with `conv`, a ReuseGemm without. `linear` is the value that the node's y stands
+    A ReuseConv or ReuseConvTranspose with `conv`, a ReuseGemm without; of the Table kind where the quantizer is one. `linear` is the value that the node's y stands
     for: y has its name, shape and type, and no activation.
     """
     index_type = ir.TensorType(ir.DataType.from_numpy(quantizer.index_dtype))
@@ -212,7 +231,7 @@ def reuse_node(
     ]
     return ir.Node(
         DOMAIN,
-        _op_type(conv),
+        _op_type(conv) + (_TABLE if isinstance(quantizer, TableQuantizer) else ""),
         [x, past_index, past_linear, weight, bias],
         reuse_attributes(quantizer, conv=conv),
         outputs=outputs,
@@ -228,7 +247,7 @@ def _op_type(conv: ConvAttributes | None) -> str:
 
 def is_reuse(node: ir.Node) -> bool:
     """Whether `node` is one of the operators of this module."""
-    return node.domain == DOMAIN and node.op_type in (_GEMM, _CONV, _CONV_TRANSPOSE)
+    return node.domain == DOMAIN and node.op_type in _OPERATORS
 
 
 def reuse_nodes(model: ir.Model) -> list[ir.Node]:
@@ -236,18 +255,24 @@ def reuse_nodes(model: ir.Model) -> list[ir.Node]:
     return [node for node in model.graph if is_reuse(node)]
 
 
-def read_quantizer(node: ir.Node, prefix: str = "") -> LinearQuantizer:
+def read_quantizer(node: ir.Node, prefix: str = "") -> Quantizer:
     """The quantizer of a reuse node, or with a `prefix` of its attributes the one of an operand of a recurrent node.
 
-    Raises PlanError where a value is out of range.
+    Raises PlanError where a value is out of range, or those of a table contradict each other.
     """
-    deadband = tuple(node.attributes[f"{prefix}deadband"].as_floats())
-    return LinearQuantizer(
-        node.attributes[f"{prefix}step"].as_float(),
-        node.attributes[f"{prefix}zero"].as_int(),
-        node.attributes[f"{prefix}clusters"].as_int(),
-        deadband if len(deadband) > 1 else deadband[0],
-    )
+    given = node.attributes
+    deadbands = tuple(given[f"{prefix}deadband"].as_floats())
+    deadband = deadbands if len(deadbands) > 1 else deadbands[0]
+    if f"{prefix}centroids" not in given:
+        step, clusters = given[f"{prefix}step"].as_float(), given[f"{prefix}clusters"].as_int()
+        return LinearQuantizer(step, given[f"{prefix}zero"].as_int(), clusters, deadband)
+    table = TableQuantizer(tuple(given[f"{prefix}centroids"].as_floats()), deadband)
+    boundaries, zero = tuple(given[f"{prefix}boundaries"].as_floats()), given[f"{prefix}zero"].as_int()
+    if (boundaries, zero) != (table.boundaries, table.zero):
+        raise PlanError(
+            f"node {node.name}: its boundaries or zero are not those of its centroids: compile the model again"
+        )
+    return table
 
 
 def read_activation(node: ir.Node) -> Activation:
@@ -300,7 +325,7 @@ def initial_linear(node: ir.Node) -> NDArray[np.float32]:
     if value is None or value.const_value is None:
         raise ModelError(f"node {node.name}: its bias is not an initializer: compile the model again")
     bias = value.const_value.numpy().astype(np.float32)
-    if node.op_type in (_CONV, _CONV_TRANSPOSE):
+    if node.op_type.startswith(_CONV):
         bias = bias.reshape(-1, *[1] * (len(shape) - 2))
     return np.broadcast_to(bias, shape)
 

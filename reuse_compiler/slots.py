@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from reuse_compiler.errors import ModelError
 from reuse_compiler.operators import DOMAIN, initial_index, initial_linear, is_reuse, read_quantizer
-from reuse_compiler.quantizers import Index, LinearQuantizer
+from reuse_compiler.quantizers import Index, Quantizer
 from reuse_compiler.recurrent import OPERATORS
 
 __all__ = ["Slot", "is_recurrent_reuse", "model_slots", "slots"]
@@ -30,7 +30,7 @@ class Slot:
     site : str
         Its name.
     node : onnx_ir.Node
-    quantizer : LinearQuantizer
+    quantizer : Quantizer
     past_index, past_linear, present_index, present_linear, weight, bias : onnx_ir.Value
         Operands and outputs of the node that belong to the site.
     steps : onnx_ir.Value or None
@@ -41,7 +41,7 @@ class Slot:
 
     site: str
     node: ir.Node
-    quantizer: LinearQuantizer
+    quantizer: Quantizer
     past_index: ir.Value
     past_linear: ir.Value
     present_index: ir.Value

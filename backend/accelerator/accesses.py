@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reuse_compiler.backend.accelerator.isa import (
     ConfigureConv,
     ConfigureQuantizer,
+    ConfigureTable,
     Copy,
     DeltaConv,
     DeltaFc,
@@ -59,13 +60,13 @@ class Configuration:
     """What the configure instructions set: it holds for those that follow in program order."""
 
     conv: ConfigureConv | None = None
-    quantizer: ConfigureQuantizer | None = None
+    quantizer: ConfigureQuantizer | ConfigureTable | None = None
 
     def apply(self, instruction: Instruction) -> None:
         """Take over what `instruction` sets, if anything."""
         if isinstance(instruction, ConfigureConv):
             self.conv = instruction
-        elif isinstance(instruction, ConfigureQuantizer):
+        elif isinstance(instruction, ConfigureQuantizer | ConfigureTable):
             self.quantizer = instruction
 
     def kernel(self) -> int:
@@ -79,15 +80,19 @@ class Configuration:
         return 1 if self._configured().clusters <= 256 else 2
 
     def deadbands(self, first: int, count: int) -> list[Access]:
-        """The read of `count` per-channel deadbands from channel `first`; nothing where there are none."""
+        """The read of `count` per-channel deadbands from channel `first`, and of a table; nothing where there are none."""
         quantizer = self._configured()
-        if not quantizer.deadband_channels:
-            return []
-        return [_read(Space.EDRAM, *_runs(quantizer.deadband_address + first * _FLOAT, count * _FLOAT))]
+        reads = []
+        if isinstance(quantizer, ConfigureTable):
+            words = 2 * quantizer.clusters - 1
+            reads.append(_read(Space.EDRAM, *_runs(quantizer.table_address, words * _FLOAT)))
+        if quantizer.deadband_channels:
+            reads.append(_read(Space.EDRAM, *_runs(quantizer.deadband_address + first * _FLOAT, count * _FLOAT)))
+        return reads
 
-    def _configured(self) -> ConfigureQuantizer:
+    def _configured(self) -> ConfigureQuantizer | ConfigureTable:
         if self.quantizer is None:
-            raise ProgramError("no quantizer is configured: put configure.quantizer before it")
+            raise ProgramError("no quantizer is configured: put configure.quantizer or configure.table before it")
         return self.quantizer
 
 

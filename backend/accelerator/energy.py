@@ -28,7 +28,8 @@ def energy_pj(events: Mapping[Event, int], cycles: int, hardware: Hardware, *, r
     components = {
         "compute": get[Event.MACS] * mac + compute.leakage_mw.value * leak,
         "quantizer": get[Event.INPUTS_SCANNED] * hardware.quantizer.scan_pj.value
-        + get[Event.INPUTS_CHANGED] * hardware.quantizer.changed_pj.value,
+        + get[Event.INPUTS_CHANGED] * hardware.quantizer.changed_pj.value
+        + get[Event.COMPARISONS] * hardware.quantizer.compare_pj.value,
         "special": get[Event.SPECIAL_OPERATIONS] * special.operation_pj.value + special.leakage_mw.value * leak,
         "edram": _memory(get[Event.EDRAM_READ], get[Event.EDRAM_WRITE], hardware.edram, leak),
         "buffer": _memory(get[Event.BUFFER_READ], get[Event.BUFFER_WRITE], buffer, leak),

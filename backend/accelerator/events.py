@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from reuse_compiler.backend.accelerator.hardware import Hardware, Passes
 from reuse_compiler.backend.accelerator.isa import (
     ConfigureQuantizer,
+    ConfigureTable,
     Copy,
     DeltaConv,
     DeltaFc,
@@ -159,6 +160,26 @@ def _configure(
     return {Event.TABLE_WRITE: min(configure.clusters, hardware.tables.bytes.value // _WORD) * frames}
 
 
+@_counts(ConfigureTable)
+def _configure_table(
+    operation: Operation, configure: ConfigureTable, columns: Columns, frames: int, hardware: Hardware
+) -> Counts:
+    """Centroids and boundaries come from the eDRAM, while the instructions before run (assumed). What a small table has
+    no room for is read there whenever it is needed, at the price of a table read (assumed)."""
+    words = 2 * configure.clusters - 1
+    return {
+        Event.EDRAM_READ: words * _WORD * frames,
+        Event.TABLE_WRITE: min(words, hardware.tables.bytes.value // _WORD) * frames,
+    }
+
+
+def _comparisons(operation: Operation, inputs: int) -> int:
+    """Steps of a binary search for each of `inputs` inputs, where the quantizer is a table: each step reads a boundary from
+    the table and compares it with the input (assumed; none where no boundary is searched for)."""
+    quantizer = operation.quantizer
+    return inputs * (quantizer.clusters - 1).bit_length() if isinstance(quantizer, ConfigureTable) else 0
+
+
 def _index_bytes(operation: Operation) -> int:
     assert operation.quantizer is not None
     return 1 if operation.quantizer.clusters <= 256 else 2
@@ -177,9 +198,10 @@ def _quantize(operation: Operation, quantize: Quantize, columns: Columns, frames
     return {
         Event.INPUTS_SCANNED: inputs,
         Event.INPUTS_CHANGED: int(columns[0]),
+        Event.COMPARISONS: _comparisons(operation, inputs),
         Event.BUFFER_READ: inputs * (_WORD + size),
         Event.BUFFER_WRITE: inputs * size + int(columns[0]) * size,
-        Event.TABLE_READ: _past_centroids(operation, inputs),
+        Event.TABLE_READ: _past_centroids(operation, inputs) + _comparisons(operation, inputs),
     }
 
 
@@ -188,7 +210,8 @@ def _delta(
 ) -> Counts:
     """Events of a delta instruction of `inputs` inputs and `outputs` linear outputs.
 
-    A change reads two centroids and the weights of its fan-out, a scan with a deadband every past centroid; an
+    A change reads two centroids and the weights of its fan-out, a scan with a deadband every past centroid, and one with
+    a table a boundary for each comparison; an
     instruction with a change reads and writes its linear outputs once.
     """
     assert operation.classes is not None
@@ -197,15 +220,18 @@ def _delta(
     committed, active = int(columns[classes]), int(columns[classes + 2])
     macs = int(changed @ operation.classes.fan_out)
     scanned = 2 * size if listed else _WORD + size
+    comparisons = 0 if listed else _comparisons(operation, inputs * frames)
+    past = 0 if listed else _past_centroids(operation, inputs * frames)
     return {
         Event.MACS: macs,
         Event.MAC_CYCLES: int(changed @ mac_cycles(operation, hardware.compute.lanes.value)),
         Event.INPUTS_SCANNED: inputs * frames,
         Event.INPUTS_CHANGED: int(changed.sum()),
+        Event.COMPARISONS: comparisons,
         Event.EDRAM_READ: macs * _WORD,
         Event.BUFFER_READ: inputs * frames * scanned + active * outputs * _WORD,
         Event.BUFFER_WRITE: (0 if listed else committed * size) + active * outputs * _WORD,
-        Event.TABLE_READ: 2 * int(changed.sum()) + (0 if listed else _past_centroids(operation, inputs * frames)),
+        Event.TABLE_READ: 2 * int(changed.sum()) + past + comparisons,
     }
 
 

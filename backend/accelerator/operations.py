@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from reuse_compiler.backend.accelerator.isa import (
     ConfigureConv,
     ConfigureQuantizer,
+    ConfigureTable,
     DeltaConv,
     DeltaFc,
     DenseConv,
@@ -68,7 +69,7 @@ class Operation:
 
     instruction: Instruction
     geometry: ConvGeometry | None = None
-    quantizer: ConfigureQuantizer | None = None
+    quantizer: ConfigureQuantizer | ConfigureTable | None = None
     classes: Classes | None = None
 
     @property
@@ -88,13 +89,13 @@ def operations(section: Iterable[Instruction]) -> list[Operation]:
     Raises ProgramError where a compute instruction comes before its configuration.
     """
     conv: ConfigureConv | None = None
-    quantizer: ConfigureQuantizer | None = None
+    quantizer: ConfigureQuantizer | ConfigureTable | None = None
     result = []
     for number, instruction in enumerate(section):
         geometry = classes = None
         if isinstance(instruction, ConfigureConv):
             conv = instruction
-        elif isinstance(instruction, ConfigureQuantizer):
+        elif isinstance(instruction, ConfigureQuantizer | ConfigureTable):
             quantizer = instruction
         elif isinstance(instruction, DenseConv | DeltaConv):
             if conv is None:
@@ -105,7 +106,9 @@ def operations(section: Iterable[Instruction]) -> list[Operation]:
             classes = _one_class(instruction.outputs, instruction.rows * instruction.inputs)
         needs = isinstance(instruction, Quantize | DeltaFc | DeltaConv)
         if needs and quantizer is None:
-            raise ProgramError(f"instruction {number}, {instruction.MNEMONIC}: no configure.quantizer came before it")
+            raise ProgramError(
+                f"instruction {number}, {instruction.MNEMONIC}: no configure.quantizer or configure.table came before it"
+            )
         result.append(Operation(instruction, geometry, quantizer if needs else None, classes))
     return result
 

@@ -41,7 +41,7 @@ class LayerInfo:
     macs: int
     inputs: int
     clusters: int = 0
-    step: float = 0.0
+    step: float | None = 0.0  # none of a table
     deadband: float | tuple[float, ...] = 0.0
 
 

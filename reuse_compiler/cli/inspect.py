@@ -149,7 +149,7 @@ def _node_cells(row: NodeRow) -> tuple[str | tuple[str, str], ...]:
         (f"{row.before} → {row.after}", "green"),
         shape,
         f"{row.clusters:,}",
-        number(row.step),
+        "table" if row.step is None else number(row.step),
         f"{row.zero:,}",
         "..".join(ends),
         f"{row.state_bytes:,}",
@@ -286,7 +286,7 @@ def _print_layers(summary: ProgramSummary) -> None:
             f"{layer.macs:,}",
             f"{layer.inputs:,}" if layer.inputs else "",
             f"{layer.clusters:,}" if layer.clusters else "",
-            number(layer.step) if layer.clusters else "",
+            "" if not layer.clusters else "table" if layer.step is None else number(layer.step),
         )
         for layer in summary.layers
     ]

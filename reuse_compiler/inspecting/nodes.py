@@ -10,12 +10,12 @@ import numpy as np
 import onnx_ir as ir
 
 from reuse_compiler.operators import Activation, is_reuse, read_activation
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import LinearQuantizer, Quantizer
 from reuse_compiler.slots import Slot, slots
 
 __all__ = ["NodeRow", "activation_text", "node_rows", "op_name", "quantizer_text", "state_bytes"]
 
-_BEFORE = {"ReuseConv": "Conv", "ReuseConvTranspose": "ConvTranspose", "ReuseGemm": "Gemm or MatMul"}
+_BEFORE = {"Conv": "Conv", "ConvTranspose": "ConvTranspose", "Gemm": "Gemm or MatMul"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class NodeRow:
     shape : tuple of int or None
         Of the first input; -1 for a dimension that is not known.
     clusters, step, zero, deadband
-        Of a reuse node, else None; one deadband, or one for each channel.
+        Of a reuse node, else None; a table has no step; one deadband, or one for each channel.
     index_bytes, linear_bytes : int
         State that a reuse node keeps from frame to frame, else 0.
     """
@@ -72,7 +72,14 @@ def _row(slot: Slot, ops: Mapping[str, str], after: str) -> NodeRow:
     node, quantizer = slot.node, slot.quantizer
     if is_reuse(node):
         activation = activation_text(read_activation(node))
-        before = " + ".join(part for part in (ops.get(slot.site, _BEFORE[node.op_type]), activation) if part)
+        before = " + ".join(
+            part
+            for part in (
+                ops.get(slot.site, _BEFORE[node.op_type.removeprefix("Reuse").removesuffix("Table")]),
+                activation,
+            )
+            if part
+        )
         shape = _shape(node.inputs[0])
     else:
         before = ops.get(slot.site, "")
@@ -84,7 +91,7 @@ def _row(slot: Slot, ops: Mapping[str, str], after: str) -> NodeRow:
         after,
         shape,
         quantizer.clusters,
-        quantizer.step,
+        quantizer.step if isinstance(quantizer, LinearQuantizer) else None,
         quantizer.zero,
         quantizer.deadband,
         index,
@@ -106,11 +113,14 @@ def activation_text(activation: Activation) -> str:
     return f"LeakyRelu({activation.slope:g})"
 
 
-def quantizer_text(quantizer: LinearQuantizer) -> str:
+def quantizer_text(quantizer: Quantizer) -> str:
     """A quantizer in a few words; the largest deadband where channels have their own."""
     widest = float(np.max(quantizer.deadband))
     deadband = f" deadband={widest:.4g}" if widest else ""
-    return f"clusters={quantizer.clusters} step={quantizer.step:.4g} zero={quantizer.zero}{deadband}"
+    if isinstance(quantizer, LinearQuantizer):
+        return f"clusters={quantizer.clusters} step={quantizer.step:.4g} zero={quantizer.zero}{deadband}"
+    low, high = quantizer.centroids[0], quantizer.centroids[-1]
+    return f"table={quantizer.clusters} from {low:.4g} to {high:.4g} zero={quantizer.zero}{deadband}"
 
 
 def state_bytes(kept: Sequence[Slot]) -> tuple[int, int]:

@@ -65,6 +65,7 @@ class Quantizer(_Strict):
     overlapped: Constant[bool]
     scan_pj: Constant[NotNegative]
     changed_pj: Constant[NotNegative]
+    compare_pj: Constant[NotNegative]
 
 
 class Passes(_Strict):

@@ -22,7 +22,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Space,
 )
 from reuse_compiler.backend.accelerator.operations import Classes, Operation
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import Quantizer, TableQuantizer, of_channels
 
 __all__: list[str] = []
 
@@ -34,18 +34,10 @@ Scan = Callable[[], tuple[Array, Array, Array]]
 """Gives present indices, past indices, and which inputs are exactly 0.0."""
 
 
-def _part(quantizer: LinearQuantizer, first: int, count: int) -> LinearQuantizer:
-    """The quantizer of a range of channels."""
-    if not isinstance(quantizer.deadband, tuple):
-        return quantizer
-    deadband = quantizer.deadband[first : first + count]
-    return LinearQuantizer(quantizer.step, quantizer.zero, quantizer.clusters, deadband)
-
-
 @executes(Quantize)
 def _quantize(machine: Machine, operation: Operation, quantize: Quantize, counts: Counts) -> Step:
     assert operation.quantizer is not None
-    quantizer = _part(machine.quantizer(operation.quantizer), quantize.channel, quantize.channels)
+    quantizer = of_channels(machine.quantizer(operation.quantizer), quantize.channel, quantize.channels)
     shape = (quantize.outer, quantize.channels, quantize.inner)
     x = machine.memory.array(Space.BUFFER, quantize.x, shape, np.float32)
     index = machine.memory.array(Space.BUFFER, quantize.index, shape, quantizer.index_dtype)
@@ -77,7 +69,7 @@ def _dense_fc(machine: Machine, operation: Operation, dense: DenseFc, counts: Co
 @executes(DeltaFc)
 def _delta_fc(machine: Machine, operation: Operation, delta: DeltaFc, counts: Counts) -> Step:
     assert operation.quantizer is not None
-    quantizer = _part(machine.quantizer(operation.quantizer), delta.channel, delta.inputs)
+    quantizer = of_channels(machine.quantizer(operation.quantizer), delta.channel, delta.inputs)
     memory = machine.memory
     shape = (delta.rows, delta.inputs)
     index = memory.view(Space.BUFFER, delta.index, shape, (delta.index_stride, 1), quantizer.index_dtype)
@@ -119,7 +111,7 @@ def _correct_fc(z: Array, change: Array, changed: Array, total: int, weights: Ar
         z += change @ weights
 
 
-def _scanned(quantizer: LinearQuantizer, x: Array, index: Array, channel_axis: int) -> Scan:
+def _scanned(quantizer: Quantizer, x: Array, index: Array, channel_axis: int) -> Scan:
     """The scan of an instruction that quantizes its own inputs."""
 
     def scan() -> tuple[Array, Array, Array]:
@@ -128,7 +120,7 @@ def _scanned(quantizer: LinearQuantizer, x: Array, index: Array, channel_axis: i
     return scan
 
 
-def _listed(quantizer: LinearQuantizer, index: Array, past: Array) -> Scan:
+def _listed(quantizer: Quantizer, index: Array, past: Array) -> Scan:
     """The scan of a change list; an input counts as 0.0 where its centroid is."""
 
     def scan() -> tuple[Array, Array, Array]:
@@ -174,7 +166,7 @@ def _delta_conv(machine: Machine, operation: Operation, delta: DeltaConv, counts
     assert geometry is not None
     assert classes is not None
     assert operation.quantizer is not None
-    quantizer = _part(machine.quantizer(operation.quantizer), delta.channel, delta.in_channels)
+    quantizer = of_channels(machine.quantizer(operation.quantizer), delta.channel, delta.in_channels)
     memory = machine.memory
     shape = (delta.in_channels, delta.in0, delta.in1, delta.in2)
     index_strides = (delta.index_stride_c, delta.index_stride0, delta.index_stride1, 1)
@@ -221,8 +213,11 @@ def _delta_conv(machine: Machine, operation: Operation, delta: DeltaConv, counts
     return run
 
 
-def _difference(quantizer: LinearQuantizer, present: Array, past: Array, out: Array) -> None:
-    """c(present) - c(past): the difference of the indices, times the step."""
+def _difference(quantizer: Quantizer, present: Array, past: Array, out: Array) -> None:
+    """c(present) - c(past): without a table the difference of the indices, times the step."""
+    if isinstance(quantizer, TableQuantizer):
+        np.subtract(quantizer.dequantize(present), quantizer.dequantize(past), out=out)
+        return
     step = np.float32(quantizer.step)
     if quantizer.clusters <= 128:
         np.multiply(np.subtract(present.view(np.int8), past.view(np.int8)), step, out=out)

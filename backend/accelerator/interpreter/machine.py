@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.interpreter.arithmetic import Convolutions, host_session
 from reuse_compiler.backend.accelerator.interpreter.memory import Memory
-from reuse_compiler.backend.accelerator.isa import ConfigureQuantizer, Instruction, Space
+from reuse_compiler.backend.accelerator.isa import ConfigureQuantizer, ConfigureTable, Instruction, Space
 from reuse_compiler.backend.accelerator.operations import Operation
 from reuse_compiler.backend.accelerator.program import Code
 from reuse_compiler.errors import ProgramError
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import LinearQuantizer, Quantizer, TableQuantizer
 
 __all__ = ["Machine", "Step", "executes", "prepare"]
 
@@ -31,20 +31,35 @@ class Machine:
         self.convolutions = Convolutions(threads)
         self.kept: dict[str, Any] = {}  # values that stay on the host, by name
         self.hosts = [host_session(host.model, threads) for host in code.hosts]
-        self._quantizers: dict[ConfigureQuantizer, LinearQuantizer] = {}
+        self._quantizers: dict[ConfigureQuantizer | ConfigureTable, Quantizer] = {}
 
-    def quantizer(self, configured: ConfigureQuantizer) -> LinearQuantizer:
-        """The quantizer that a configuration describes; per-channel deadbands are read from the eDRAM."""
+    def quantizer(self, configured: ConfigureQuantizer | ConfigureTable) -> Quantizer:
+        """The quantizer that a configuration describes; per-channel deadbands and tables are read from the eDRAM.
+
+        Raises ProgramError where the boundaries of a table or its zero are not those of its centroids.
+        """
         if configured not in self._quantizers:
             deadband: float | tuple[float, ...] = configured.deadband
             if configured.deadband_channels:
-                shape = (configured.deadband_channels,)
-                values = self.memory.array(Space.EDRAM, configured.deadband_address, shape, np.float32)
-                deadband = tuple(float(value) for value in values)
-            self._quantizers[configured] = LinearQuantizer(
-                configured.step, configured.zero, configured.clusters, deadband
-            )
+                deadband = self._floats(configured.deadband_address, configured.deadband_channels)
+            if isinstance(configured, ConfigureTable):
+                self._quantizers[configured] = self._table(configured, deadband)
+            else:
+                step, zero, clusters = configured.step, configured.zero, configured.clusters
+                self._quantizers[configured] = LinearQuantizer(step, zero, clusters, deadband)
         return self._quantizers[configured]
+
+    def _table(self, configured: ConfigureTable, deadband: float | tuple[float, ...]) -> TableQuantizer:
+        values = self._floats(configured.table_address, max(2 * configured.clusters - 1, 0))
+        table = TableQuantizer(values[: configured.clusters], deadband)
+        if (values[configured.clusters :], configured.zero) != (table.boundaries, table.zero):
+            raise ProgramError(
+                f"{configured.MNEMONIC}: the boundaries or zero are not those of the centroids: lower again"
+            )
+        return table
+
+    def _floats(self, address: int, count: int) -> tuple[float, ...]:
+        return tuple(self.memory.array(Space.EDRAM, address, (count,), np.float32).tolist())
 
 
 Prepared = TypeVar("Prepared", bound=Instruction)

@@ -12,7 +12,15 @@ follow in order of their declaration, packed without gaps; the bits behind the l
 from __future__ import annotations
 
 from reuse_compiler.backend.accelerator.isa.compute import DeltaConv, DeltaFc, DenseConv, DenseFc, Quantize
-from reuse_compiler.backend.accelerator.isa.control import ConfigureConv, ConfigureQuantizer, Halt, Loop, Over, Sync
+from reuse_compiler.backend.accelerator.isa.control import (
+    ConfigureConv,
+    ConfigureQuantizer,
+    ConfigureTable,
+    Halt,
+    Loop,
+    Over,
+    Sync,
+)
 from reuse_compiler.backend.accelerator.isa.data_master import Fill, Load, Store
 from reuse_compiler.backend.accelerator.isa.elements import Element
 from reuse_compiler.backend.accelerator.isa.functions import Binary, Computed, Pass, Special
@@ -48,6 +56,7 @@ __all__ = [
     "Computed",
     "ConfigureConv",
     "ConfigureQuantizer",
+    "ConfigureTable",
     "Copy",
     "DeltaConv",
     "DeltaFc",

@@ -16,7 +16,7 @@ from reuse_compiler.backend.accelerator.isa.word import (
     uint,
 )
 
-__all__ = ["ConfigureConv", "ConfigureQuantizer", "Halt", "Loop", "Over", "Sync"]
+__all__ = ["ConfigureConv", "ConfigureQuantizer", "ConfigureTable", "Halt", "Loop", "Over", "Sync"]
 
 
 class Over(Choice):
@@ -76,6 +76,23 @@ class ConfigureQuantizer(Instruction):
     abs(x - c(past)) <= deadband the past index stays. Indices take one byte up to 256 clusters and two above."""
 
     step: float = real("distance of two centroids")
+    zero: int = uint(16, "index whose centroid is 0.0")
+    clusters: int = uint(16, "number of centroids")
+    deadband: float = real("deadband of all channels, where deadband_channels is zero")
+    deadband_channels: int = uint(24, "number of per-channel deadbands, or zero")
+    deadband_address: int = byte_address(32, "eDRAM byte address of the per-channel deadbands, float32")
+
+
+@instruction(0x05, "configure.table", Unit.CONTROL, Event.EDRAM_READ, Event.TABLE_WRITE)
+@dataclass(frozen=True, kw_only=True)
+class ConfigureTable(Instruction):
+    """Load a table as the quantizer of the instructions that follow in program order, from the eDRAM: the centroids in
+    ascending order, then the boundaries between neighbours. The index of x is how many boundaries are below it, and zero
+    where x is NaN; while abs(x - c(past)) <= deadband the past index stays. Indices take one byte."""
+
+    table_address: int = byte_address(
+        32, "eDRAM byte address of clusters centroids and clusters - 1 boundaries, float32"
+    )
     zero: int = uint(16, "index whose centroid is 0.0")
     clusters: int = uint(16, "number of centroids")
     deadband: float = real("deadband of all channels, where deadband_channels is zero")

@@ -75,6 +75,7 @@ class Event(enum.StrEnum):
     MAC_CYCLES = "mac_cycles", "cycles that the lanes are busy with them"
     INPUTS_SCANNED = "inputs_scanned", "inputs quantized and compared with their past index"
     INPUTS_CHANGED = "inputs_changed", "inputs whose index changed"
+    COMPARISONS = "comparisons", "comparisons of an input with a boundary of a table"
     EDRAM_READ = "edram_read_bytes", "bytes read from the eDRAM"
     EDRAM_WRITE = "edram_write_bytes", "bytes written to the eDRAM"
     BUFFER_READ = "buffer_read_bytes", "bytes read from the I/O buffer"

@@ -66,7 +66,7 @@ from reuse_compiler.backend.accelerator.program import (
 )
 from reuse_compiler.errors import HardwareError
 from reuse_compiler.operators import is_reuse
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import LinearQuantizer, Quantizer
 from reuse_compiler.slots import is_recurrent_reuse
 
 __all__ = ["lower"]
@@ -141,7 +141,7 @@ def _layer_infos(graph: LayerGraph) -> Iterator[LayerInfo]:
                     info,
                     inputs=info.inputs + booking.inputs,
                     clusters=booking.quantizer.clusters,
-                    step=booking.quantizer.step,
+                    step=booking.quantizer.step if isinstance(booking.quantizer, LinearQuantizer) else None,
                     deadband=booking.quantizer.deadband,
                 )
         yield info
@@ -398,7 +398,7 @@ def _site(
     storages: Storages,
     shape: tuple[int, ...],
     linear_shape: tuple[int, ...],
-    quantizer: LinearQuantizer,
+    quantizer: Quantizer,
 ) -> SiteInfo:
     state = storages.states[name]
     index_memory, index_address = state_place(state.index)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reuse_compiler.backend.accelerator.isa import ConfigureQuantizer, Quantize
+from reuse_compiler.backend.accelerator.isa import ConfigureQuantizer, ConfigureTable, Quantize
 from reuse_compiler.backend.accelerator.lowering.specs import Layer
 from reuse_compiler.backend.accelerator.lowering.storage import State
 from reuse_compiler.backend.accelerator.lowering.tiling import runs
@@ -14,37 +14,54 @@ from reuse_compiler.backend.accelerator.lowering.work import (
     box_bytes,
     pipeline,
 )
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import Quantizer, TableQuantizer
 
-__all__ = ["configure_quantizer", "deadband_array", "quantize_shared", "quantizer_configuration"]
-
-
-def deadband_array(quantizer: LinearQuantizer) -> tuple[float, ...]:
-    """The per-channel deadbands that a quantizer keeps in the eDRAM; empty where one serves all channels."""
-    return quantizer.deadband if isinstance(quantizer.deadband, tuple) else ()
+__all__ = ["configure_quantizer", "quantize_shared", "quantizer_arrays", "quantizer_configuration"]
 
 
-def configure_quantizer(context: Context, quantizer: LinearQuantizer) -> None:
+def quantizer_arrays(quantizer: Quantizer) -> list[tuple[float, ...]]:
+    """What a quantizer keeps in the eDRAM: per-channel deadbands, and the centroids and boundaries of a table."""
+    arrays = [quantizer.deadband] if isinstance(quantizer.deadband, tuple) else []
+    return [*arrays, _table(quantizer)] if isinstance(quantizer, TableQuantizer) else arrays
+
+
+def _table(quantizer: TableQuantizer) -> tuple[float, ...]:
+    return quantizer.centroids + quantizer.boundaries
+
+
+def configure_quantizer(context: Context, quantizer: Quantizer) -> None:
     """Load the quantizer of the layer."""
     context.emitter.control(quantizer_configuration(context, quantizer))
 
 
-def quantizer_configuration(context: Context, quantizer: LinearQuantizer) -> ConfigureQuantizer:
+def quantizer_configuration(context: Context, quantizer: Quantizer) -> ConfigureQuantizer | ConfigureTable:
     """The instruction that loads a quantizer."""
-    channels = deadband_array(quantizer)
+    channels = quantizer.deadband if isinstance(quantizer.deadband, tuple) else ()
+    single = 0.0 if isinstance(quantizer.deadband, tuple) else quantizer.deadband
+    address = context.constant(context.image.add_floats(channels)) if channels else 0
+    if isinstance(quantizer, TableQuantizer):
+        return ConfigureTable(
+            layer=context.layer,
+            table_address=context.constant(context.image.add_floats(_table(quantizer))),
+            zero=quantizer.zero,
+            clusters=quantizer.clusters,
+            deadband=single,
+            deadband_channels=len(channels),
+            deadband_address=address,
+        )
     return ConfigureQuantizer(
         layer=context.layer,
         step=quantizer.step,
         zero=quantizer.zero,
         clusters=quantizer.clusters,
-        deadband=quantizer.deadband if isinstance(quantizer.deadband, float) else 0.0,
+        deadband=single,
         deadband_channels=len(channels),
-        deadband_address=context.constant(context.image.add_floats(channels)) if channels else 0,
+        deadband_address=address,
     )
 
 
 def quantize_shared(
-    context: Context, layer: Layer, state: State, extents: tuple[int, int, int], quantizer: LinearQuantizer
+    context: Context, layer: Layer, state: State, extents: tuple[int, int, int], quantizer: Quantizer
 ) -> None:
     """Before the first of the layers that read one tensor: quantize it once, seen as [outer, channels, inner]."""
     if state.list is None or state.list in context.quantized:

@@ -36,7 +36,7 @@ from reuse_compiler.backend.accelerator.lowering.work import (
     pipeline,
 )
 from reuse_compiler.backend.accelerator.program import StepIndices
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import Quantizer
 
 __all__ = ["StepNote", "lower_recurrent"]
 
@@ -148,7 +148,7 @@ class _Sweep:
         self._rows, self._reuse, self._streamed = rows, reuse, 0
         self._memory = RecurrentMemory(context, layer, spec, rows, reuse=reuse)
         self._parts: dict[tuple[str, Range], tuple[list[Range], list[Range]]] = {}
-        self._configured: LinearQuantizer | None = None
+        self._configured: Quantizer | None = None
         biases = {} if reuse else spec.dense_biases
         self._biases = {site: context.constant(context.image.add(bias)) for site, bias in biases.items()}
         weights = [context.image.add(weight) for weight in spec.weights]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.lowering.specs import Booking, FcSpec, FunctionSpec, Spec, Tensor
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import Quantizer
 from reuse_compiler.recurrent import Kind
 
 __all__ = ["RecurrentSpec", "StepRows"]
@@ -83,7 +83,7 @@ class RecurrentSpec(Spec):
         return tuple(product.weight for product in self.products.values())
 
     @property
-    def quantizers(self) -> tuple[LinearQuantizer, ...]:
+    def quantizers(self) -> tuple[Quantizer, ...]:
         """Of every site, or of none."""
         return tuple(quantizer for product in self.products.values() for quantizer in product.quantizers)
 

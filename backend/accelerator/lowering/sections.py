@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from reuse_compiler.backend.accelerator.isa import Fill, Instruction, Load, Space
 from reuse_compiler.backend.accelerator.lowering.constants import Constant, ConstantImage
 from reuse_compiler.backend.accelerator.lowering.emitter import Emitter, Region
-from reuse_compiler.backend.accelerator.lowering.quantizing import deadband_array
+from reuse_compiler.backend.accelerator.lowering.quantizing import quantizer_arrays
 from reuse_compiler.backend.accelerator.lowering.recurrent_spec import RecurrentSpec
 from reuse_compiler.backend.accelerator.lowering.specs import ConvSpec, FcSpec, LayerGraph, Spec
 from reuse_compiler.backend.accelerator.lowering.storage import State, Storage
 from reuse_compiler.backend.accelerator.lowering.work import Context
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import Quantizer
 
 __all__ = ["begin_sequence", "load_constants", "resident_constants", "state_place"]
 
@@ -55,12 +55,12 @@ def load_constants(context: Context, graph: LayerGraph) -> list[Instruction]:
 
 
 def resident_constants(image: ConstantImage, spec: Spec, *, reuse: bool) -> list[Constant]:
-    """The places of what a layer keeps in the eDRAM beside its weights; on the reuse machine its deadbands too."""
+    """The places of what a layer keeps in the eDRAM beside its weights; on the reuse machine its deadbands and tables too."""
     constants = [image.add(array) for array in spec.residents]
     if isinstance(spec, RecurrentSpec):
         constants += [image.add(bias) for bias in spec.biases(reuse=reuse)]
-    deadbands = [deadband_array(quantizer) for quantizer in spec.quantizers if reuse]
-    return constants + [image.add_floats(channels) for channels in deadbands if channels]
+    arrays = [array for quantizer in spec.quantizers if reuse for array in quantizer_arrays(quantizer)]
+    return constants + [image.add_floats(array) for array in arrays]
 
 
 def _layer_constants(context: Context, spec: Spec) -> list[Constant]:
@@ -102,7 +102,7 @@ class _Kept:
     """The state of a site; its linear output is `copies` times: each element of the bias, `repeat` times."""
 
     state: State
-    quantizer: LinearQuantizer
+    quantizer: Quantizer
     bias: NDArray[Any]
     repeat: int
     copies: int

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reuse_compiler.backend.accelerator.isa import Binary, Element, Pooling, Reduction, Special
 from reuse_compiler.geometry import ConvGeometry
 from reuse_compiler.operators import Activation
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import Quantizer
 
 __all__ = [
     "NUMBERS",
@@ -69,7 +69,7 @@ class Booking:
     part: str
     macs: int
     inputs: int = 0
-    quantizer: LinearQuantizer | None = None
+    quantizer: Quantizer | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class Spec:
         return ()
 
     @property
-    def quantizers(self) -> tuple[LinearQuantizer, ...]:
+    def quantizers(self) -> tuple[Quantizer, ...]:
         """Of every site; empty where the layer does not reuse."""
         return ()
 
@@ -109,7 +109,7 @@ class SiteSpec(Spec):
     weight: Float
     bias: Float
     activation: Activation = field(default_factory=Activation)
-    quantizer: LinearQuantizer | None = None
+    quantizer: Quantizer | None = None
 
     @property
     def residents(self) -> tuple[Float, ...]:
@@ -122,7 +122,7 @@ class SiteSpec(Spec):
         return (self.weight,)
 
     @property
-    def quantizers(self) -> tuple[LinearQuantizer, ...]:
+    def quantizers(self) -> tuple[Quantizer, ...]:
         """The one of the site, if it has one."""
         return () if self.quantizer is None else (self.quantizer,)
 

@@ -14,6 +14,7 @@ from reuse_compiler.backend.accelerator.isa import (
     INSTRUCTIONS,
     ConfigureConv,
     ConfigureQuantizer,
+    ConfigureTable,
     Copy,
     DeltaConv,
     DeltaFc,
@@ -143,6 +144,14 @@ def test_quantize(clusters: int, item: int) -> None:
     assert touched(quantize, ConfigureQuantizer(clusters=clusters)) == expected
     deadbands = ConfigureQuantizer(clusters=clusters, deadband_channels=9, deadband_address=44)
     assert touched(quantize, deadbands) == {**expected, (EDRAM, False): run(44 + 4 * 4, 3 * 4)}
+
+
+def test_quantize_with_a_table() -> None:
+    quantize = Quantize(x=1000, index=2000, list=3000, channel=4, outer=2, channels=3, inner=5)
+    table = ConfigureTable(clusters=16, table_address=256, deadband_channels=9, deadband_address=44)
+    found = touched(quantize, table)
+    assert found[EDRAM, False] == run(256, 31 * 4) | run(44 + 4 * 4, 3 * 4)
+    assert found[BUFFER, True] == run(2000, 30) | run(3000, 30)
 
 
 def test_dense_fc() -> None:

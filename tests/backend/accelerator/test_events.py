@@ -17,6 +17,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Binary,
     ConfigureConv,
     ConfigureQuantizer,
+    ConfigureTable,
     Copy,
     DeltaConv,
     DeltaFc,
@@ -61,6 +62,10 @@ TILE: dict[str, Any] = {
 
 def prepared(instruction: Instruction, clusters: int = 32, deadband: float = 0.0) -> Operation:
     return operations([ConfigureQuantizer(step=1.0, clusters=clusters, deadband=deadband), CONV, instruction])[-1]
+
+
+def prepared_with_table(instruction: Instruction, clusters: int = 32, deadband: float = 0.0) -> Operation:
+    return operations([ConfigureTable(clusters=clusters, deadband=deadband), CONV, instruction])[-1]
 
 
 def counted(
@@ -232,6 +237,28 @@ def test_a_quantizer_fills_the_table_as_far_as_it_reaches(hardware: Hardware) ->
     assert counted(ConfigureQuantizer(step=1.0, clusters=5000), hardware) == {"table_write_words": 512}
 
 
+def test_a_table_comes_from_the_edram_with_its_boundaries(hardware: Hardware) -> None:
+    assert counted(ConfigureTable(clusters=32), hardware) == {"edram_read_bytes": 63 * 4, "table_write_words": 63}
+    assert counted(ConfigureTable(clusters=256), hardware)["table_write_words"] == 511
+
+
+@pytest.mark.parametrize(("clusters", "searched"), [(2, 1), (3, 2), (16, 4), (17, 5), (256, 8)])
+def test_a_table_is_searched_in_halves(clusters: int, searched: int, hardware: Hardware) -> None:
+    for instruction in (Quantize(outer=1, channels=6, inner=1), DeltaFc(rows=1, inputs=6, outputs=3)):
+        linear, table = (
+            count_events(prepare(instruction, clusters), np.zeros(4, np.int64), 2, hardware)
+            for prepare in (prepared, prepared_with_table)
+        )
+        assert linear[Event.COMPARISONS] == 0
+        assert table == {**linear, Event.COMPARISONS: 12 * searched, Event.TABLE_READ: 12 * searched}
+
+
+def test_a_change_list_is_not_searched_for(hardware: Hardware) -> None:
+    operation = prepared_with_table(DeltaFc(rows=1, inputs=6, outputs=3, listed=1))
+    events = count_events(operation, np.array([2, 2, 0, 1]), 1, hardware)
+    assert (events[Event.COMPARISONS], events[Event.TABLE_READ]) == (0, 4)
+
+
 def test_every_function_has_its_passes(hardware: Hardware) -> None:
     """A table takes two passes and so does a division; the rest is arithmetic around them."""
     one: dict[str, Any] = {"size0": 1, "size1": 1, "size2": 1, "size3": 1}
@@ -289,9 +316,10 @@ def fields_of(kind: type[Instruction], space: Space, flag: int) -> dict[str, Any
 def test_only_declared_events_are_counted_and_all_of_them_can_be(kind: type[Instruction], hardware: Hardware) -> None:
     found: set[Event] = set()
     for space, flag in itertools.product(Space, (0, 1)):
-        operation = prepared(kind(**fields_of(kind, space, flag)), deadband=1.0)
-        columns = np.ones(operation.columns, np.int64)
-        found |= {event for event, count in count_events(operation, columns, 1, hardware).items() if count}
+        for prepare in (prepared, prepared_with_table):
+            operation = prepare(kind(**fields_of(kind, space, flag)), deadband=1.0)
+            columns = np.ones(operation.columns, np.int64)
+            found |= {event for event, count in count_events(operation, columns, 1, hardware).items() if count}
     assert found == set(kind.EVENTS)
 
 

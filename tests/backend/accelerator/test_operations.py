@@ -35,10 +35,13 @@ def test_a_configuration_holds_for_what_follows_until_the_next_one() -> None:
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ([DeltaFc(rows=1)], "instruction 0, delta.fc: no configure.quantizer came before it"),
-        ([Halt(), Quantize()], "instruction 1, quantize: no configure.quantizer came before it"),
+        ([DeltaFc(rows=1)], "instruction 0, delta.fc: no configure.quantizer or configure.table came before it"),
+        ([Halt(), Quantize()], "instruction 1, quantize: no configure.quantizer or configure.table came before it"),
         ([DenseConv(**POINT, group=1)], "instruction 0, dense.conv: no configure.conv came before it"),
-        ([ConfigureConv(**ONES), DeltaConv(**POINT, group=1)], "delta.conv: no configure.quantizer came before it"),
+        (
+            [ConfigureConv(**ONES), DeltaConv(**POINT, group=1)],
+            "delta.conv: no configure.quantizer or configure.table came before it",
+        ),
     ],
 )
 def test_what_lacks_its_configuration_is_an_error(section: list[DeltaFc], message: str) -> None:

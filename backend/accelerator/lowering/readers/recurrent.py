@@ -16,7 +16,7 @@ from reuse_compiler.backend.accelerator.lowering.recurrent_spec import Recurrent
 from reuse_compiler.backend.accelerator.lowering.specs import FcSpec, FunctionSpec, Layer, Tensor
 from reuse_compiler.backend.accelerator.shapes import constant
 from reuse_compiler.errors import ModelError
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import Quantizer
 from reuse_compiler.recurrent import OPERATORS, Activations, Kind, read_layer
 from reuse_compiler.slots import slots
 
@@ -66,7 +66,7 @@ def _operand(node: ir.Node, position: int) -> ir.Value | None:
     return node.inputs[position] if position < len(node.inputs) else None
 
 
-def _product(rows: int, weight: Float, bias: Float, quantizer: LinearQuantizer | None) -> FcSpec:
+def _product(rows: int, weight: Float, bias: Float, quantizer: Quantizer | None) -> FcSpec:
     inputs, outputs = weight.shape
     return FcSpec(rows=rows, inputs=inputs, outputs=outputs, weight=weight, bias=bias, quantizer=quantizer)
 

@@ -18,7 +18,7 @@ from reuse_compiler.backend.accelerator.shapes import padded
 from reuse_compiler.errors import ModelError
 from reuse_compiler.geometry import ConvGeometry
 from reuse_compiler.operators import Activation, ConvAttributes, read_activation, read_conv, read_quantizer
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import Quantizer
 
 __all__ = ["READERS", "read_gemm", "read_matmul"]
 
@@ -31,7 +31,7 @@ def _conv_spec(
     bias: Float | None,
     attributes: ConvAttributes,
     activation: Activation,
-    quantizer: LinearQuantizer | None,
+    quantizer: Quantizer | None,
 ) -> ConvSpec:
     shape, group, rank = shape_at(node), attributes.group, weight.ndim - 2
     padding = attributes.output_padding
@@ -89,7 +89,7 @@ def _conv(node: ir.Node) -> ConvSpec:
     return _conv_spec(node, weight, array_at(node, 2), attributes, Activation(), None)
 
 
-def _fc(node: ir.Node, weight: Float, bias: Float, activation: Activation, quantizer: LinearQuantizer | None) -> FcSpec:
+def _fc(node: ir.Node, weight: Float, bias: Float, activation: Activation, quantizer: Quantizer | None) -> FcSpec:
     shape = shape_at(node)
     inputs, outputs = weight.shape
     return FcSpec(
@@ -132,8 +132,11 @@ def read_matmul(node: ir.Node) -> FcSpec:
 
 READERS: dict[str, Reader] = {
     "ReuseConv": _reuse_conv,
+    "ReuseConvTable": _reuse_conv,
     "ReuseConvTranspose": _reuse_conv,
+    "ReuseConvTransposeTable": _reuse_conv,
     "ReuseGemm": _reuse_gemm,
+    "ReuseGemmTable": _reuse_gemm,
     "Conv": _conv,
     "ConvTranspose": _conv,
 }
