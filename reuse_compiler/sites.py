@@ -30,7 +30,7 @@ class Site:
     kind : {"fc", "conv", "recurrent"}
     input : str
         Name of the tensor that is compared between frames; in a recurrent layer between steps, and it says so: ``X[t]`` of
-        its input, ``Y[t-1]`` of its state.
+        its input, ``Y[t-1]`` of its state; ``X[t] backwards`` and ``Y[t+1]`` where the steps run backwards.
     shape : tuple of int
         Its shape, batch included.
     output : str
@@ -155,10 +155,12 @@ def _sites(node: ir.Node) -> list[Site]:
 def _recurrent(node: ir.Node) -> list[Site]:
     """The sites of a recurrent layer: its input by time step, its hidden state one step before, and a reset state."""
     layer = read_layer(node)
+    # Steps that run backwards change otherwise than those that run forwards, so what they read has a profile of its own.
+    read, before = ("[t] backwards", "[t+1]") if layer.reverse else ("[t]", "[t-1]")
     inputs = {
-        "x": f"{_name(node.inputs[0])}[t]",
-        "h": f"{_name(node.outputs[0])}[t-1]",
-        "r": f"{_name(node.outputs[0])}[t-1] reset",
+        "x": f"{_name(node.inputs[0])}{read}",
+        "h": f"{_name(node.outputs[0])}{before}",
+        "r": f"{_name(node.outputs[0])}{before} reset",
     }
     bias = node.inputs[3] if len(node.inputs) > 3 else None
     return [

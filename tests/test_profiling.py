@@ -227,3 +227,17 @@ def test_what_onnxruntime_refuses_while_running_is_one_line(load: Load) -> None:
     with pytest.raises(ModelError, match="frame 0: onnxruntime failed") as caught:
         profile(model, stream_of(frames, model), threads=1)
     assert "\n" not in str(caught.value)
+
+
+def test_steps_that_run_backwards_have_a_profile_of_their_own(load: Load) -> None:
+    """A constant input changes once in a sequence where steps run forwards, and at every frame's start where they do not."""
+    model = load(
+        """agraph (float[4, 1, 3] x) => (float[4, 2, 1, 2] y)
+        <float[2, 8, 3] W, float[2, 8, 2] R> {
+          [both] y = LSTM <hidden_size=2, direction="bidirectional"> (x, W, R)
+        }""",
+        {"W": (2, 8, 3), "R": (2, 8, 2)},
+    )
+    seen = profile(model, stream_of([{"x": np.ones((4, 1, 3), np.float32)}] * 5, model))
+    assert seen.similarity("both.forward.x", 0.5).value == 1 - 1 / 20
+    assert seen.similarity("both.reverse.x", 0.5).value == 1 - 1 / 4
