@@ -1,0 +1,1 @@
+"""Find the plan with the most reuse that keeps a loss."""
