@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from reuse_compiler import frontend
 from reuse_compiler.backend.accelerator.hardware import load_hardware
 from reuse_compiler.backend.accelerator.lowering import lower
+from reuse_compiler.cli.run import print_run
 from reuse_compiler.compiling import compile_model
 from reuse_compiler.directory import CompiledDirectory
 from reuse_compiler.errors import ModelError, PlanError, VerificationError
@@ -172,7 +173,7 @@ def test_a_run_with_resets_passes_the_replay_that_is_told_and_no_other(
 
 
 def test_compile_and_run_follow_and_report_the_guard_on_both_executors(
-    model: Model, plan: Plan, tmp_path: Path
+    model: Model, plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frames = [*CALM[:6], *(-x for x in CALM[:6])]
     full = plan.model_copy(update={"refresh": RefreshPlan(every=10)})
@@ -198,6 +199,14 @@ def test_compile_and_run_follow_and_report_the_guard_on_both_executors(
     assert portable.guard == report.guard
     assert portable.similarity == pytest.approx(total.similarity, abs=0.01)
     assert portable.refreshed >= len(SITES)
+    for shown, refresh in (
+        (report, "refresh   every 10 frames would add about "),
+        (portable, "refresh   6 linear outputs"),
+    ):
+        print_run(shown)
+        text = capsys.readouterr().out
+        assert "guard     1 frame quantized anew (1 for cut)" in text
+        assert refresh in text
 
 
 def test_a_reset_costs_the_accelerator_a_sequence_start(model: Model, plan: Plan, tmp_path: Path) -> None:
