@@ -15,6 +15,7 @@ from onnx_ir.passes import common
 from reuse_compiler.errors import ModelError
 from reuse_compiler.onnx_file import read_model
 from reuse_compiler.onnx_messages import plain
+from reuse_compiler.operand_sizes import check_operand_sizes
 from reuse_compiler.passes.bind_shapes import BindShapes
 from reuse_compiler.passes.convert_version import ConvertVersion
 from reuse_compiler.passes.explicit_pads import ExplicitPads
@@ -107,6 +108,7 @@ def load(path: str | Path, *, shapes: Mapping[str, Sequence[int]] | None = None)
         raise ModelError(f"{path}: it is a reuse model already: give the model that it was compiled from")
     try:
         _normalize(model, shapes or {})
+        check_operand_sizes(model)
     except (ModelError, ValueError, onnx.checker.ValidationError) as error:
         raise ModelError(f"{path}: {plain(error)}") from error
     inputs = tuple(_spec(value) for value in model.graph.inputs)

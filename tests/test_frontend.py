@@ -239,3 +239,32 @@ def test_layers_of_every_form_become_sites_under_their_names(tmp_path: Path, eva
     before, after = evaluate(proto, feeds), evaluate(model.proto(), feeds)
     for output, value in before.items():
         np.testing.assert_allclose(after[output], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("node", "weights", "shape", "message"),
+    [
+        ("y = Conv (x, W)", {"W": (4, 3, 1, 1)}, (1, 5, 4, 4), "its input x has 5 channels, its weight takes 3"),
+        ("y = Conv <group = 2> (x, W)", {"W": (4, 2, 1, 1)}, (1, 3, 4, 4), "has 3 channels, its weight takes 4"),
+        ("y = ConvTranspose (x, W)", {"W": (3, 4, 1, 1)}, (1, 5, 4, 4), "has 5 channels, its weight takes 3"),
+        (
+            "y = LSTM <hidden_size = 2> (x, W, R)",
+            {"W": (1, 8, 3), "R": (1, 8, 2)},
+            (4, 1, 5),
+            "has 5 elements in a row",
+        ),
+    ],
+)
+def test_an_input_that_the_weights_do_not_take_names_the_node(
+    tmp_path: Path, node: str, weights: dict[str, tuple[int, ...]], shape: tuple[int, ...], message: str
+) -> None:
+    rank = ", ".join("ABCD"[: len(shape)])
+    proto = parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": 18]> g (float[{rank}] x) => (float[{rank}] y) {{ [layer] {node} }}'
+    )
+    for name, size in weights.items():
+        proto.graph.initializer.append(numpy_helper.from_array(np.ones(size, np.float32), name))
+    path = tmp_path / "model.onnx"
+    onnx.save(proto, path)
+    with pytest.raises(ModelError, match=rf"node layer.*: .*{message}.*or the shape given for an input"):
+        load(path, shapes={"x": shape})

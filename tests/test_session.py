@@ -297,6 +297,12 @@ def test_a_frame_that_does_not_fit_leaves_the_state(session: Session, inputs: Ar
         np.testing.assert_array_equal(value, before.arrays[name])
 
 
+def test_a_list_is_no_array(session: Session) -> None:
+    name = session.inputs[0].name
+    with pytest.raises(StreamError, match=f"input {name} is a list: give a numpy array of float32"):
+        session.run({**{spec.name: np.zeros(spec.shape, spec.dtype) for spec in session.inputs}, name: [[1.0]]})  # type: ignore[dict-item]
+
+
 def test_what_is_no_model_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not an ONNX model"):
         Session(b"no model")

@@ -83,6 +83,8 @@ def _wrong_names(given: Collection[str], expected: Collection[str], state: Colle
 def _conform_one(array: NDArray[Any], spec: TensorSpec, where: str) -> NDArray[Any]:
     if spec.dtype.kind == "O":
         return array
+    if not isinstance(array, np.ndarray):
+        raise StreamError(f"{where}: input {spec.name} is a {type(array).__name__}: give a numpy array of {spec.dtype}")
     if array.dtype != spec.dtype:
         array = _converted(array, spec, where)
     if array.shape != spec.shape:
