@@ -22,6 +22,7 @@ from reuse_compiler.backend.accelerator.hardware import load_hardware
 from reuse_compiler.backend.accelerator.lowering import lower
 from reuse_compiler.check import check
 from reuse_compiler.compiling import verify
+from reuse_compiler.expected_step import expected_step
 from reuse_compiler.fitting import fit
 from reuse_compiler.onnx_writer import write_model
 from reuse_compiler.passes.rewrite import rewrite
@@ -53,7 +54,9 @@ def _line(workload: Workload, frames: int) -> str:
     rejected = [verdict.node for verdict in check(model) if verdict.verdict == "rejected"]
     observed = profile(model, workload.stream, state=workload.state)
     plan = fit(model, observed, clusters=workload.clusters)
-    reuse = observed.totals({node: quantizer.step for node, quantizer in plan.quantizers().items()}).reuse.value
+    reuse = observed.totals(
+        {node: expected_step(quantizer, observed.tensor_of(node)) for node, quantizer in plan.quantizers().items()}
+    ).reuse.value
     reuse_model = rewrite(model, plan)
     program = lower(reuse_model, load_hardware("isca18").tiling, model.sha256)
     host = [layer.name for layer in program.layers if layer.backend == "host"]

@@ -1,4 +1,4 @@
-"""Fit a plan to a profile: the paper's scheme, linear centroids over the range that the profile saw.
+"""Fit a plan to a profile: the paper's scheme, linear centroids over the range that the profile saw, or k-means.
 
 The centroids of a site are ``clusters`` equidistant values with 0.0 exactly among them. Their range is either all that
 was seen (``minmax``) or the part of it that gives the least squared error over the histogram (``mse``).
@@ -30,15 +30,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reuse_compiler.errors import PlanError
+from reuse_compiler.expected_step import expected_step, of_quantizer
 from reuse_compiler.frontend import Model
+from reuse_compiler.kmeans import kmeans_centroids
 from reuse_compiler.model_profile import Profile, SiteProfile
-from reuse_compiler.plan import ModelRef, Plan, QuantizerSpec, SitePlan
-from reuse_compiler.quantizers import MAX_CLUSTERS, LinearQuantizer
+from reuse_compiler.plan import ModelRef, Plan, SitePlan, quantizer_spec
+from reuse_compiler.quantizers import MAX_CLUSTERS, MAX_TABLE, LinearQuantizer, Quantizer, TableQuantizer
+from reuse_compiler.recurrent import OPERATORS
 from reuse_compiler.sites import find_sites, no_site
 from reuse_compiler.tensor_profile import BINS, TensorProfile
 
-__all__ = ["Clip", "fit", "least_error_range"]
+__all__ = ["Centroids", "Clip", "fit", "least_error_range"]
 
+Centroids = Literal["linear", "kmeans"]
 Clip = Literal["mse", "minmax"]
 
 _CLIP_RATIOS = 2.0 ** (-np.arange(33) / 8)
@@ -51,12 +55,14 @@ def fit(
     *,
     clusters: int = 32,
     clip: Clip = "minmax",
+    centroids: Centroids = "linear",
+    seed: int = 0,
     deadband: float = 0.0,
     exclude: Collection[str] = (),
     overrides: Mapping[str, int] | None = None,
     state: Mapping[str, str] | None = None,
 ) -> Plan:
-    """A plan in which every site reuses, with linear centroids that cover its range.
+    """A plan in which every site reuses, with linear centroids that cover its range, or a table of its k-means centroids.
 
     Sites that read one tensor get one quantizer.
 
@@ -68,9 +74,15 @@ def fit(
     clusters : int
         Centroids of a site, 2 to 65,535.
     clip : {"mse", "minmax"}
-        The range: the part of it with the least squared error, or all that was seen.
+        The range of linear centroids: the part of it with the least squared error, or all that was seen.
+    centroids : {"linear", "kmeans"}
+        Equidistant, or where k-means puts them; then there are at most 256, and fewer where fewer values were seen. What
+        a recurrent layer reads has linear ones in any case.
+    seed : int
+        Of the k-means.
     deadband : float
-        The past index stays within this distance of its centroid, as a share of the step; up to 0.5 changes nothing.
+        The past index stays within this distance of its centroid, as a share of the step, of a table that of
+        :func:`~reuse_compiler.expected_step.expected_step`; up to 0.5 changes nothing where centroids are linear.
         0 is the paper's scheme.
     exclude : collection of str
         Nodes that stay dense.
@@ -89,15 +101,24 @@ def fit(
     profile.require(reference)
     chosen = dict(overrides or {})
     _check_options(model, profile, clusters, clip, deadband, exclude, chosen)
+    if centroids not in get_args(Centroids):
+        raise PlanError(f"centroids are {centroids}: give one of {', '.join(get_args(Centroids))}")
     _check_sites(model, profile)
     if state is not None and dict(state) != profile.state:
         raise PlanError(f"state is {dict(state)}, of the profile {profile.state}: profile with the state of the plan")
     reusing = [site for site in profile.sites if site.node not in exclude]
     numbers = _clusters_by_tensor(reusing, clusters, chosen)
-    plans: dict[str, tuple[LinearQuantizer, str]] = {}
+    recurrent = {site.input for site in reusing if site.op in OPERATORS}
+    plans: dict[str, tuple[Quantizer, str]] = {}
     for site in reusing:
-        if site.input not in plans:
-            plans[site.input] = _fit_tensor(site, profile.tensors[site.input], numbers[site.input], clip, deadband)
+        if site.input in plans:
+            continue
+        tensor, number = profile.tensors[site.input], numbers[site.input]
+        _check_varies(site, tensor)
+        if centroids == "kmeans" and site.input not in recurrent:
+            plans[site.input] = _fit_table(site, tensor, number, deadband, seed)
+        else:
+            plans[site.input] = _fit_tensor(site, tensor, number, clip, deadband)
     return Plan(
         model=reference,
         state=profile.state,
@@ -158,15 +179,31 @@ def _clusters_by_tensor(sites: Sequence[SiteProfile], clusters: int, overrides: 
     return {site.input: numbers.get(site.input, clusters) for site in sites}
 
 
-def _fit_tensor(
-    site: SiteProfile, tensor: TensorProfile, clusters: int, clip: Clip, deadband: float
-) -> tuple[LinearQuantizer, str]:
-    """The quantizer of a tensor, and where its range comes from; `site` is its first reader."""
+def _check_varies(site: SiteProfile, tensor: TensorProfile) -> None:
     if tensor.minimum == tensor.maximum:
         raise PlanError(
             f"site {site.node}: its input {site.input} is {tensor.minimum:g} throughout the {tensor.frames} frames of"
             " the profile: exclude the site or give a longer recording"
         )
+
+
+def _fit_table(
+    site: SiteProfile, tensor: TensorProfile, clusters: int, deadband: float, seed: int
+) -> tuple[TableQuantizer, str]:
+    """The table of a tensor, and where it comes from; `site` is its first reader."""
+    if clusters > MAX_TABLE:
+        raise PlanError(f"site {site.node}: clusters is {clusters}: a table has 2 to {MAX_TABLE}, or take linear ones")
+    quantizer = TableQuantizer(kmeans_centroids(tensor, clusters, seed))
+    if deadband:
+        quantizer = TableQuantizer(quantizer.centroids, deadband * expected_step(quantizer, tensor))
+    low, high = quantizer.centroids[0], quantizer.centroids[-1]
+    return quantizer, f"{quantizer.clusters} k-means centroids from {low:.4g} to {high:.4g}"
+
+
+def _fit_tensor(
+    site: SiteProfile, tensor: TensorProfile, clusters: int, clip: Clip, deadband: float
+) -> tuple[LinearQuantizer, str]:
+    """The linear quantizer of a tensor, and where its range comes from; `site` is its first reader."""
     low, high = seen = tensor.value_range
     if clip == "mse":
         low, high = least_error_range(tensor, clusters)
@@ -187,20 +224,21 @@ def _linear(low: float, high: float, clusters: int, deadband: float) -> LinearQu
     return LinearQuantizer(step, min(max(zero, 0), clusters - 1), clusters, deadband * step)
 
 
-def _site_plan(profile: Profile, site: SiteProfile, fitted: tuple[LinearQuantizer, str] | None) -> SitePlan:
+def _site_plan(profile: Profile, site: SiteProfile, fitted: tuple[Quantizer, str] | None) -> SitePlan:
     if fitted is None:
         return SitePlan(node=site.node, input=site.input, op=site.op, mode="dense", reason="excluded")
     quantizer, text = fitted
     width = float(np.max(quantizer.deadband))
-    similarity = profile.similarity(site.node, quantizer.step, width)
-    reuse = profile.reuse(site.node, quantizer.step, width)
+    step = expected_step(quantizer, profile.tensors[site.input])
+    similarity = of_quantizer(profile.similarity(site.node, step, width), quantizer)
+    reuse = of_quantizer(profile.reuse(site.node, step, width), quantizer)
     how = "estimated" if similarity.estimated else "interpolated" if similarity.interpolated else "counted"
     return SitePlan(
         node=site.node,
         input=site.input,
         op=site.op,
         mode="reuse",
-        quantizer=QuantizerSpec.of(quantizer),
+        quantizer=quantizer_spec(quantizer),
         reason=f"{text}; {how} similarity {similarity.value:.1%}, reuse {reuse.value:.1%}",
     )
 

@@ -42,6 +42,11 @@ class TableSpec(Strict):
     centroids: list[float]
     deadband: float | list[float] = 0.0
 
+    @property
+    def clusters(self) -> int:
+        """Number of centroids."""
+        return len(self.centroids)
+
     def build(self) -> TableQuantizer:
         """The quantizer itself. Raises PlanError where a value is out of range."""
         return TableQuantizer(tuple(self.centroids), _tuple(self.deadband))

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from reuse_compiler import frontend
 from reuse_compiler.errors import PlanError
-from reuse_compiler.fitting import Clip, fit, least_error_range
+from reuse_compiler.expected_step import expected_step
+from reuse_compiler.fitting import Centroids, Clip, fit, least_error_range
 from reuse_compiler.frontend import Model
 from reuse_compiler.model_profile import Profile
-from reuse_compiler.plan import Plan
+from reuse_compiler.plan import Plan, QuantizerSpec
 from reuse_compiler.profiling import profile
+from reuse_compiler.quantizers import LinearQuantizer, TableQuantizer
 from reuse_compiler.streams import open_stream
 from reuse_compiler.tensor_fold import Scratch, TensorFold
 
@@ -73,6 +75,7 @@ def test_centroids_span_the_range_with_zero_among_them(make: Make, clusters: int
     for site in fit(model, seen, clusters=clusters, clip=clip).sites:
         assert site.quantizer is not None
         quantizer = site.quantizer.build()
+        assert isinstance(quantizer, LinearQuantizer)
         low, high = seen.tensor_of(site.node).value_range
         centroids = quantizer.dequantize(np.arange(clusters, dtype=quantizer.index_dtype))
         assert 0.0 in centroids
@@ -84,9 +87,32 @@ def test_centroids_span_the_range_with_zero_among_them(make: Make, clusters: int
             assert abs(centroids[-1] - high) <= 0.501 * quantizer.step
 
 
+def test_kmeans_gives_a_table_to_every_tensor(make: Make) -> None:
+    model, seen = make()
+    plan = fit(model, seen, clusters=16, centroids="kmeans", deadband=0.75)
+    built = plan.quantizers()
+    for node, quantizer in built.items():
+        assert isinstance(quantizer, TableQuantizer)
+        assert quantizer.clusters == 16
+        assert quantizer.deadband == pytest.approx(0.75 * expected_step(quantizer, seen.tensor_of(node)))
+    assert built["left"] == built["right"] != built["next"]
+    assert "16 k-means centroids" in plan.sites[0].reason and "estimated similarity" in plan.sites[0].reason
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+    assert fit(model, seen, clusters=16, centroids="kmeans", deadband=0.75) == plan
+
+
+def test_a_table_has_no_more_than_256_centroids(make: Make) -> None:
+    model, seen = make()
+    with pytest.raises(PlanError, match=r"site left: clusters is 257: a table has 2 to 256"):
+        fit(model, seen, clusters=257, centroids="kmeans")
+    with pytest.raises(PlanError, match="centroids are round: give one of linear, kmeans"):
+        fit(model, seen, centroids="round")  # type: ignore[arg-type]
+
+
 def test_a_range_of_one_sign_reaches_to_zero(make: Make) -> None:
     model, seen = make(np.linspace(3, 5, 30, dtype=np.float32).reshape(30, 1, 1).repeat(40, axis=2))
     quantizer = fit(model, seen, clusters=16).quantizers()["left"]
+    assert isinstance(quantizer, LinearQuantizer)
     assert (quantizer.zero, quantizer.step) == (0, float(np.float32(5 / 15)))
 
 
@@ -120,7 +146,8 @@ def test_a_long_tail_is_clipped_and_the_reason_says_so(make: Make) -> None:
     model, seen = make(values)
     whole = fit(model, seen, clusters=16, clip="minmax")
     clipped = fit(model, seen, clusters=16, clip="mse")
-    assert clipped.quantizers()["left"].step < whole.quantizers()["left"].step
+    steps = [expected_step(plan.quantizers()["left"], seen.tensor_of("left")) for plan in (clipped, whole)]
+    assert steps[0] < steps[1]
     assert "all that was seen" in whole.sites[0].reason
     assert "least squared error within" in clipped.sites[0].reason
 
@@ -128,26 +155,29 @@ def test_a_long_tail_is_clipped_and_the_reason_says_so(make: Make) -> None:
 def test_the_reason_gives_what_the_profile_reads(make: Make) -> None:
     model, seen = make()
     for site in fit(model, seen, clusters=16).sites:
-        assert site.quantizer is not None
+        assert isinstance(site.quantizer, QuantizerSpec)
         similarity = seen.similarity(site.node, site.quantizer.step)
         assert f"similarity {similarity.value:.1%}" in site.reason
         assert f"reuse {seen.reuse(site.node, site.quantizer.step).value:.1%}" in site.reason
         assert ("interpolated" in site.reason) == similarity.interpolated
 
 
-@pytest.mark.parametrize("clip", ["minmax", "mse"])
+@pytest.mark.parametrize(("centroids", "clip"), [("linear", "minmax"), ("linear", "mse"), ("kmeans", "minmax")])
 @pytest.mark.parametrize("clusters", [8, 32, 256])
-def test_the_estimated_similarity_is_near_the_one_of_the_quantizer(make: Make, clusters: int, clip: Clip) -> None:
+def test_the_estimated_similarity_is_near_the_one_of_the_quantizer(
+    make: Make, clusters: int, centroids: Centroids, clip: Clip
+) -> None:
     frames = walk(400)
     model, seen = make(frames)
-    quantizer = fit(model, seen, clusters=clusters, clip=clip).quantizers()["left"]
+    quantizer = fit(model, seen, clusters=clusters, clip=clip, centroids=centroids).quantizers()["left"]
     past = np.full(frames.shape[1:], quantizer.zero, quantizer.index_dtype)
     same = 0
     for frame in frames:
         index = quantizer.quantize(frame, past)
         same += int((index == past).sum())
         past = index
-    assert seen.similarity("left", quantizer.step).value == pytest.approx(same / frames.size, abs=0.03)
+    step = expected_step(quantizer, seen.tensor_of("left"))
+    assert seen.similarity("left", step).value == pytest.approx(same / frames.size, abs=0.03)
 
 
 def test_sites_that_read_one_tensor_get_one_quantizer(make: Make) -> None:
@@ -180,6 +210,7 @@ def test_a_deadband_is_a_share_of_the_step(make: Make) -> None:
     model, seen = make()
     plan = fit(model, seen, clusters=64, deadband=2.0)
     for node, quantizer in plan.quantizers().items():
+        assert isinstance(quantizer, LinearQuantizer)
         assert quantizer.deadband == pytest.approx(2 * quantizer.step)
         reason = next(site.reason for site in plan.sites if site.node == node)
         assert "estimated" in reason

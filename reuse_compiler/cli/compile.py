@@ -11,6 +11,8 @@ from reuse_compiler.cli.console import print_json, print_line, progress_bar
 from reuse_compiler.cli.fit import fit_plan
 from reuse_compiler.cli.options import (
     DEFAULT_HARDWARE,
+    CentroidChoice,
+    Centroids,
     ClipChoice,
     Clusters,
     Deadband,
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compile_"]
 
-_FITTING = ("clusters", "clip", "deadband", "exclude", "site")
+_FITTING = ("clusters", "clip", "centroids", "deadband", "exclude", "site")
 
 
 def compile_(
@@ -65,6 +67,7 @@ def compile_(
     hardware: HardwareName = DEFAULT_HARDWARE,
     clusters: Clusters = 32,
     clip: RangeClip = ClipChoice.MINMAX,
+    centroids: Centroids = CentroidChoice.LINEAR,
     deadband: Deadband = 0.0,
     exclude: Exclude = None,
     site: SiteClusters = None,
@@ -103,7 +106,7 @@ def compile_(
     if chosen is None:
         assert recording is not None
         observed = profile_on(loaded, recording, fed_back, threads)
-        chosen = fit_plan(loaded, observed, clusters, clip, deadband, exclude, overrides, fed_back)
+        chosen = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
     with progress_bar() as progress:
         report = compile_model(
             loaded,

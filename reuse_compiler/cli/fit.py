@@ -10,6 +10,8 @@ import typer
 
 from reuse_compiler.cli.console import Column, print_json, print_line, print_table
 from reuse_compiler.cli.options import (
+    CentroidChoice,
+    Centroids,
     ClipChoice,
     Clusters,
     Deadband,
@@ -35,7 +37,7 @@ from reuse_compiler.cli.text import number, percent
 if TYPE_CHECKING:
     from reuse_compiler.frontend import Model
     from reuse_compiler.model_profile import Profile
-    from reuse_compiler.plan import Plan, QuantizerSpec
+    from reuse_compiler.plan import AnySpec, Plan
 
 __all__ = ["fit", "fit_plan", "print_plan"]
 
@@ -54,6 +56,7 @@ def fit(
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="F.json", help="Write the plan.")] = None,
     clusters: Clusters = 32,
     clip: RangeClip = ClipChoice.MINMAX,
+    centroids: Centroids = CentroidChoice.LINEAR,
     deadband: Deadband = 0.0,
     exclude: Exclude = None,
     site: SiteClusters = None,
@@ -66,7 +69,8 @@ def fit(
 ) -> None:
     """Choose the quantizer of every site from a profile.
 
-    Centroids are equidistant, with 0.0 exactly among them, over the range that the profile saw. The plan is JSON that
+    Centroids are equidistant over the range that the profile saw, or where k-means puts them, with 0.0 exactly among them.
+    The plan is JSON that
     may be edited.
     """
     from reuse_compiler.frontend import load
@@ -85,7 +89,7 @@ def fit(
     else:
         assert stream is not None
         observed = profile_on(loaded, open_for(loaded, stream, preprocess, frames, fed_back), fed_back, threads)
-    plan = fit_plan(loaded, observed, clusters, clip, deadband, exclude, overrides, fed_back)
+    plan = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
     if output is not None:
         plan.save(output)
     if json:
@@ -101,6 +105,7 @@ def fit_plan(
     observed: Profile,
     clusters: int,
     clip: ClipChoice,
+    centroids: CentroidChoice,
     deadband: float,
     exclude: list[str] | None,
     overrides: dict[str, int],
@@ -114,6 +119,7 @@ def fit_plan(
         observed,
         clusters=clusters,
         clip=clip.value,
+        centroids=centroids.value,
         deadband=deadband,
         exclude=exclude or (),
         overrides=overrides,
@@ -147,10 +153,12 @@ def print_plan(plan: Plan, observed: Profile) -> None:
     print_table(columns, rows, ("model", "", "", "", "", "", "", similarity, percent(total.reuse.value)))
 
 
-def _quantizer(spec: QuantizerSpec | None) -> tuple[str, str, str, str]:
+def _quantizer(spec: AnySpec | None) -> tuple[str, str, str, str]:
     """Clusters, step, zero and deadband; a range of deadbands where channels have their own."""
     if spec is None:
         return "", "", "", ""
     deadbands = spec.deadband if isinstance(spec.deadband, list) else [spec.deadband]
     ends = dict.fromkeys((number(min(deadbands)), number(max(deadbands))))
+    if spec.kind == "table":
+        return f"{spec.clusters:,}", "table", f"{spec.centroids.index(0.0):,}", "..".join(ends)
     return f"{spec.clusters:,}", number(spec.step), f"{spec.zero:,}", "..".join(ends)

@@ -14,6 +14,8 @@ from reuse_compiler.errors import PlanError, ReuseError
 
 __all__ = [
     "DEFAULT_HARDWARE",
+    "CentroidChoice",
+    "Centroids",
     "ClipChoice",
     "Clusters",
     "Deadband",
@@ -49,6 +51,13 @@ class ClipChoice(StrEnum):
 
     MINMAX = "minmax"
     MSE = "mse"
+
+
+class CentroidChoice(StrEnum):
+    """The values of `--centroids`."""
+
+    LINEAR = "linear"
+    KMEANS = "kmeans"
 
 
 def _frames(text: str | None) -> str | None:
@@ -110,6 +119,14 @@ RangeClip = Annotated[
     typer.Option(
         "--clip",
         help="Range of the centroids: all that the profile saw, or the part of it with the least squared error.",
+    ),
+]
+Centroids = Annotated[
+    CentroidChoice,
+    typer.Option(
+        "--centroids",
+        help="Equidistant centroids, or a table of those that k-means finds, at most 256; a recurrent layer has"
+        " equidistant ones in any case.",
     ),
 ]
 Deadband = Annotated[

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reuse_compiler.expected_step import expected_step, of_quantizer
 from reuse_compiler.model_profile import Profile
 from reuse_compiler.plan import Plan
 from reuse_compiler.tensor_profile import Reading
@@ -98,14 +99,18 @@ def of_plan(plan: Plan, profile: Profile) -> list[PlannedSite]:
     Raises PlanError where the plan has a site that the profile lacks.
     """
     quantizers = plan.quantizers()
-    steps = {node: quantizer.step for node, quantizer in quantizers.items()}
+    steps = {node: expected_step(quantizer, profile.tensor_of(node)) for node, quantizer in quantizers.items()}
     widths = {node: float(np.max(quantizer.deadband)) for node, quantizer in quantizers.items()}
     rows = []
     for site in plan.sites:
         if site.node not in steps:
             rows.append(PlannedSite(site.node, None, _NONE))
             continue
-        asked = site.node, steps[site.node], widths[site.node]
-        rows.append(PlannedSite(site.node, profile.similarity(*asked), profile.reuse(*asked)))
+        asked, quantizer = (site.node, steps[site.node], widths[site.node]), quantizers[site.node]
+        similarity, reuse = profile.similarity(*asked), profile.reuse(*asked)
+        rows.append(PlannedSite(site.node, of_quantizer(similarity, quantizer), of_quantizer(reuse, quantizer)))
     totals = profile.totals(steps, widths)
-    return [*rows, PlannedSite(None, totals.similarity if steps else None, totals.reuse)]
+    similarity, reuse = totals.similarity, totals.reuse
+    for quantizer in quantizers.values():
+        similarity, reuse = of_quantizer(similarity, quantizer), of_quantizer(reuse, quantizer)
+    return [*rows, PlannedSite(None, similarity if steps else None, reuse)]

@@ -50,6 +50,15 @@ def test_options_reach_the_sites(invoke: Invoke, model: Path, profile: Path) -> 
     assert (fc2["mode"], fc2["quantizer"]) == ("dense", None)
 
 
+def test_kmeans_makes_tables(invoke: Invoke, model: Path, profile: Path) -> None:
+    done = invoke("fit", model, "--profile", profile, "--centroids", "kmeans", "--clusters", 16, "--json")
+    quantizers = [site["quantizer"] for site in json.loads(done.stdout)["sites"]]
+    assert {(quantizer["kind"], len(quantizer["centroids"])) for quantizer in quantizers} == {("table", 16)}
+    shown = invoke("fit", model, "--profile", profile, "--centroids", "kmeans", "--clusters", 16)
+    assert shown.status == 0
+    assert "table" in shown.stdout
+
+
 def test_clip_narrows_a_range_or_keeps_it(invoke: Invoke, model: Path, profile: Path) -> None:
     def steps(clip: str) -> list[float]:
         done = invoke("fit", model, "--profile", profile, "--clusters", 4, "--clip", clip, "--json")

@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from reuse_compiler.quantizers import LinearQuantizer
 from reuse_compiler.sites import Site
 from tests.conformance.cases import Case
 
@@ -34,8 +35,9 @@ def step_bound(case: Case) -> float | None:
         return None
     weight = case.model.ir.graph.initializers[site.weight].const_value
     assert weight is not None
-    step = case.plan.quantizers()[site.node].step
-    return step / 2 * _largest_row(site, np.abs(weight.numpy()).astype(np.float64))
+    quantizer = case.plan.quantizers()[site.node]
+    assert isinstance(quantizer, LinearQuantizer)
+    return quantizer.step / 2 * _largest_row(site, np.abs(weight.numpy()).astype(np.float64))
 
 
 def _largest_row(site: Site, weight: NDArray[np.float64]) -> float:

@@ -9,6 +9,7 @@ from reuse_compiler.fitting import fit
 from reuse_compiler.frontend import Model
 from reuse_compiler.inspecting import at_clusters, of_plan
 from reuse_compiler.model_profile import Profile
+from reuse_compiler.plan import QuantizerSpec
 from reuse_compiler.profiling import profile
 from reuse_compiler.streams import open_stream
 
@@ -54,7 +55,7 @@ def test_a_plan_is_read_with_its_own_steps_and_deadbands(model: Model, observed:
     plan = fit(model, observed, clusters=16, deadband=2.0, exclude=["fc"])
     conv, _, fc, whole = of_plan(plan, observed)
     quantizer = plan.sites[0].quantizer
-    assert quantizer is not None and isinstance(quantizer.deadband, float)
+    assert isinstance(quantizer, QuantizerSpec) and isinstance(quantizer.deadband, float)
     assert conv.reuse == observed.reuse(plan.sites[0].node, quantizer.step, quantizer.deadband)
     assert (fc.similarity, fc.reuse.value) == (None, 0.0)
     assert 0 < whole.reuse.value < 1

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from reuse_compiler import frontend
+from reuse_compiler.expected_step import expected_step
 from reuse_compiler.feedback import Feedback
 from reuse_compiler.fitting import fit
 from reuse_compiler.frontend import Model
@@ -24,7 +25,7 @@ from reuse_compiler.passes.rewrite import rewrite
 from reuse_compiler.passes.show_steps import ShowSteps
 from reuse_compiler.plan import Plan
 from reuse_compiler.profiling import profile
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import Quantizer
 from reuse_compiler.session import Session
 from reuse_compiler.sites import find_sites
 from reuse_compiler.streams import Stream, open_stream
@@ -75,7 +76,7 @@ def tapped(model: Model, stream: Stream, state: dict[str, str]) -> Iterator[dict
         yield {name: arrays[name] for name in names}
 
 
-def changes(quantizer: LinearQuantizer, frames: NDArray[np.float32]) -> NDArray[np.int64]:
+def changes(quantizer: Quantizer, frames: NDArray[np.float32]) -> NDArray[np.int64]:
     """How often each element's index changes."""
     past = np.full(frames.shape[1:], quantizer.zero, quantizer.index_dtype)
     changed = np.zeros(frames.shape[1:], np.int64)
@@ -84,6 +85,11 @@ def changes(quantizer: LinearQuantizer, frames: NDArray[np.float32]) -> NDArray[
         changed += index != past
         past = index
     return changed
+
+
+def expected(recording: Recording, plan: Plan) -> dict[str, float]:
+    """The step of each site."""
+    return {node: expected_step(q, recording.profile.tensor_of(node)) for node, q in plan.quantizers().items()}
 
 
 def true_reuse(recording: Recording, plan: Plan) -> tuple[dict[str, float], float]:
@@ -101,7 +107,7 @@ def true_reuse(recording: Recording, plan: Plan) -> tuple[dict[str, float], floa
 @pytest.mark.parametrize("clusters", [16, 32, 256])
 def test_similarity_and_reuse_are_read_within_a_few_percent(recording: Recording, clusters: int) -> None:
     plan = fit(recording.model, recording.profile, clusters=clusters)
-    steps = {node: quantizer.step for node, quantizer in plan.quantizers().items()}
+    steps = expected(recording, plan)
     similarity, reuse = true_reuse(recording, plan)
     distances = [abs(recording.profile.similarity(node, steps[node]).value - true) for node, true in similarity.items()]
     assert max(distances) < 0.06
@@ -113,7 +119,7 @@ def test_a_deadband_is_estimated_on_the_low_side(recording: Recording) -> None:
     plan = fit(recording.model, recording.profile, clusters=1024, deadband=16)
     quantizers = plan.quantizers()
     totals = recording.profile.totals(
-        {node: quantizer.step for node, quantizer in quantizers.items()},
+        expected(recording, plan),
         {node: float(np.max(quantizer.deadband)) for node, quantizer in quantizers.items()},
     )
     _, reuse = true_reuse(recording, plan)

@@ -16,6 +16,7 @@ from reuse_compiler.errors import PlanError, VerificationError
 from reuse_compiler.fitting import fit
 from reuse_compiler.frontend import Model
 from reuse_compiler.passes.rewrite import rewrite
+from reuse_compiler.plan import QuantizerSpec, TableSpec
 from reuse_compiler.profiling import profile
 from reuse_compiler.replay import Replay
 from reuse_compiler.session import Session
@@ -81,11 +82,23 @@ def test_a_fitted_plan_verifies_and_its_profile_counts_what_runs(loaded: Loaded)
         for site, count in session.changes.items():
             changed[site] += count
     for planned_site in plan.sites:
-        assert planned_site.quantizer is not None
+        assert isinstance(planned_site.quantizer, QuantizerSpec)
         elements = session.indices[planned_site.node].size * len(frames)
         similarity = observed.similarity(planned_site.node, planned_site.quantizer.step).value
         assert similarity == pytest.approx(1 - changed[planned_site.node] / elements, abs=0.02)
     assert sum(site.macs for site in observed.sites) == observed.macs
+
+
+def test_a_recurrent_layer_has_no_tables(loaded: Loaded) -> None:
+    """A fit by k-means gives it equidistant centroids; a plan with a table is refused."""
+    proto = build(Cell("RNN", steps=9))
+    model = loaded(proto)
+    frames = [feeds(proto, np.random.default_rng(5)) for _ in range(3)]
+    plan = fit(model, profile(model, open_stream(frames, model.inputs), threads=1), centroids="kmeans")
+    assert all(isinstance(site.quantizer, QuantizerSpec) for site in plan.sites)
+    plan.sites[0].quantizer = TableSpec(kind="table", centroids=[0.0, 1.0])
+    with pytest.raises(PlanError, match=r"site cell\.x: tables are for FC and CONV sites"):
+        rewrite(model, plan)
 
 
 def test_a_deadband_keeps_the_index_of_the_step_before(loaded: Loaded) -> None:

@@ -1,0 +1,1 @@
+../../reuse_compiler/expected_step.py
