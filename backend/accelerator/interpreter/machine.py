@@ -13,7 +13,7 @@ from reuse_compiler.backend.accelerator.interpreter.memory import Memory
 from reuse_compiler.backend.accelerator.isa import ConfigureQuantizer, ConfigureTable, Instruction, Space
 from reuse_compiler.backend.accelerator.operations import Operation
 from reuse_compiler.backend.accelerator.program import Code
-from reuse_compiler.errors import ProgramError
+from reuse_compiler.errors import PlanError, ProgramError
 from reuse_compiler.quantizers import LinearQuantizer, Quantizer, TableQuantizer
 
 __all__ = ["Machine", "Step", "executes", "prepare"]
@@ -36,7 +36,7 @@ class Machine:
     def quantizer(self, configured: ConfigureQuantizer | ConfigureTable) -> Quantizer:
         """The quantizer that a configuration describes; per-channel deadbands and tables are read from the eDRAM.
 
-        Raises ProgramError where the boundaries of a table or its zero are not those of its centroids.
+        Raises ProgramError where a table's centroids are none, or its boundaries or zero not those of its centroids.
         """
         if configured not in self._quantizers:
             deadband: float | tuple[float, ...] = configured.deadband
@@ -51,7 +51,10 @@ class Machine:
 
     def _table(self, configured: ConfigureTable, deadband: float | tuple[float, ...]) -> TableQuantizer:
         values = self._floats(configured.table_address, max(2 * configured.clusters - 1, 0))
-        table = TableQuantizer(values[: configured.clusters], deadband)
+        try:
+            table = TableQuantizer(values[: configured.clusters], deadband)
+        except PlanError as error:
+            raise ProgramError(f"{configured.MNEMONIC}: {error}") from error
         if (values[configured.clusters :], configured.zero) != (table.boundaries, table.zero):
             raise ProgramError(
                 f"{configured.MNEMONIC}: the boundaries or zero are not those of the centroids: lower again"

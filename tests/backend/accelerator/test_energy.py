@@ -43,6 +43,13 @@ def test_a_small_fc_costs_the_sum_of_its_events(hardware: Hardware) -> None:
     )
 
 
+def test_a_search_in_a_table_costs_a_comparison_and_a_read_a_step(hardware: Hardware) -> None:
+    searched = {**FC, Event.COMPARISONS: 16, Event.TABLE_READ: 20}
+    one, other = energy_pj(FC, 0, hardware, reuse=True), energy_pj(searched, 0, hardware, reuse=True)
+    difference = {name: other[name] - one[name] for name in one if other[name] != one[name]}
+    assert difference == pytest.approx({"quantizer": 16 * 0.029, "tables": 16 * 0.54})
+
+
 def test_what_leaks_leaks_two_picojoules_a_milliwatt_and_cycle_at_500_megahertz(hardware: Hardware) -> None:
     leaked = energy_pj({}, 100, hardware, reuse=True)
     assert leaked == pytest.approx(

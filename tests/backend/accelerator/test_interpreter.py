@@ -18,6 +18,7 @@ from reuse_compiler import frontend
 from reuse_compiler.backend.accelerator.interpreter import Interpreter
 from reuse_compiler.backend.accelerator.isa import (
     ConfigureQuantizer,
+    ConfigureTable,
     Copy,
     DeltaFc,
     Function,
@@ -27,6 +28,7 @@ from reuse_compiler.backend.accelerator.isa import (
     Load,
     Loop,
     Over,
+    Quantize,
     Space,
     Special,
     Sync,
@@ -312,6 +314,23 @@ def bare(frame: list[Instruction]) -> Interpreter:
     loops = Loop(over=Over.SEQUENCES, length=1 + len(frame)), Loop(over=Over.FRAMES, length=len(frame))
     code = Code((*setup, *loops, *frame, Halt()), 64, 256, (), (), (), ())
     return Interpreter(Program(code, code, bands, (), Tiling("bare", 1, 1, 256, 256, 256), "ab" * 32))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (ConfigureTable(clusters=1), "configure.table: centroids are 1: give 2 to 256"),
+        (
+            ConfigureTable(clusters=2, table_address=4),
+            "configure.table: centroids 0.75 and 0 are not in ascending order",
+        ),
+        (ConfigureTable(clusters=2), "configure.table: the boundaries or zero are not those of the centroids"),
+    ],
+)
+def test_a_table_that_contradicts_itself_is_refused(table: ConfigureTable, message: str) -> None:
+    quantize = Quantize(x=64, index=0, list=8, outer=1, channels=1, inner=4)
+    with pytest.raises(ProgramError, match=message):
+        bare([table, quantize, Sync()]).run({})
 
 
 # ----------------------------------------------------------------------------------------------------------- functions
