@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["HardwareError", "ModelError", "PlanError", "ProgramError", "ReuseError", "StreamError", "VerificationError"]
+__all__ = [
+    "BudgetError",
+    "HardwareError",
+    "ModelError",
+    "PlanError",
+    "ProgramError",
+    "ReuseError",
+    "StreamError",
+    "VerificationError",
+]
 
 
 class ReuseError(Exception):
@@ -19,6 +28,10 @@ class StreamError(ReuseError):
 
 class PlanError(ReuseError):
     """A profile or plan that does not belong to the model, or whose values are out of range."""
+
+
+class BudgetError(ReuseError):
+    """A budget that cannot be read, or that names a metric or an output that is not there."""
 
 
 class ProgramError(ReuseError):

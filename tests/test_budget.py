@@ -1,0 +1,85 @@
+"""What a budget says, and the one line for one that says nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reuse_compiler.budget import Bound, parse_budget
+from reuse_compiler.errors import BudgetError
+from reuse_compiler.frontend import TensorSpec
+
+OUTPUTS = [
+    TensorSpec("scores", (1, 20, 2), np.dtype(np.float32)),
+    TensorSpec("add:0[x]", (1, 4), np.dtype(np.float32)),
+    TensorSpec("label", (1,), np.dtype(np.int64)),
+]
+
+
+def test_without_an_output_every_float_output_is_bound() -> None:
+    bounds = parse_budget(" relrmse <= 0.1", OUTPUTS)
+    assert [(bound.output, bound.limit, bound.index) for bound in bounds] == [
+        ("scores", 0.1, ()),
+        ("add:0[x]", 0.1, ()),
+    ]
+
+
+def test_every_part_is_read() -> None:
+    bounds = parse_budget(
+        "f1@0.7~0.05:scores[...,1]<=0.01; argmax:add:0[x]<=1e-3;decision@-1:scores[0,-3:,::2]<=0", OUTPUTS
+    )
+    assert bounds == (
+        Bound("f1@0.7~0.05:scores[...,1]<=0.01", "f1", 0.7, 0.05, "scores", (..., 1), 0.01),
+        Bound("argmax:add:0[x]<=1e-3", "argmax", None, 0.0, "add:0[x]", (), 1e-3),
+        Bound(
+            "decision@-1:scores[0,-3:,::2]<=0",
+            "decision",
+            -1.0,
+            0.0,
+            "scores",
+            (0, slice(-3, None), slice(None, None, 2)),
+            0.0,
+        ),
+    )
+
+
+def test_an_index_follows_the_name_of_an_output_that_ends_in_one() -> None:
+    [bound] = parse_budget("argmax:add:0[x][0]<=0.1", OUTPUTS)
+    assert (bound.output, bound.index) == ("add:0[x]", (0,))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "an empty part: give NAME"),
+        ("relrmse<=0.1;", "an empty part"),
+        ("relrmse", r"give NAME\[@threshold\]"),
+        ("relrmse<0.1", r"give NAME\[@threshold\]"),
+        ("rmse<=0.1", "no metric is called rmse: give one of relrmse, argmax"),
+        ("f1<=0.1", "f1 needs a threshold: write f1@0.5"),
+        ("argmax@0.5<=0.1", "argmax takes no threshold: leave it out"),
+        ("relrmse~0.1<=0.1", "relrmse takes no margin: leave ~0.1 out"),
+        ("decision@x<=0.1", "the threshold is x: give a finite number$"),
+        ("decision@0.5~-1<=0.1", "the margin is -1: give a finite number of 0 or more"),
+        ("relrmse<=-1", "the limit is -1: give a finite number of 0 or more"),
+        ("relrmse<=nan", "the limit is nan"),
+        ("relrmse:y<=0.1", "the model has no output y: it has scores, add:0"),
+        ("relrmse:y[0]<=0.1", r"the model has no output y\[0\]"),
+        ("argmax:label<=0.1", "output label is int64: name a float output"),
+        ("relrmse:scores[a]<=0.1", r"\[a\] is no index"),
+        ("relrmse:scores[::0]<=0.1", r"\[::0\] is no index"),
+        ("relrmse:scores[]<=0.1", r"\[\] is no index"),
+        ("relrmse:scores[...,2]<=0.1", r"\[...,2\] is outside of output scores of shape \[1, 20, 2\]: axis 2 has 2"),
+        ("relrmse:scores[0,20:]<=0.1", "axis 1 has 20 elements"),
+        ("relrmse:scores[0,0,0,0]<=0.1", r"\[0,0,0,0\] does not fit output scores"),
+        ("relrmse:scores[...,...]<=0.1", "does not fit"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, message: str) -> None:
+    with pytest.raises(BudgetError, match=message):
+        parse_budget(text, OUTPUTS)
+
+
+def test_a_model_without_a_float_output_needs_a_name() -> None:
+    with pytest.raises(BudgetError, match="the model has no float output"):
+        parse_budget("relrmse<=0.1", OUTPUTS[2:])
