@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +20,27 @@ from reuse_compiler.passes.show_steps import ShowSteps
 from reuse_compiler.plan import ModelRef
 from reuse_compiler.runtime_errors import RUNTIME_ERRORS
 from reuse_compiler.sites import Site, find_sites
-from reuse_compiler.streams import Stream
+from reuse_compiler.streams import Frame
 from reuse_compiler.tensor_fold import Scratch, TensorFold
 from reuse_compiler.tensor_profile import Counts
 
-__all__ = ["profile"]
+__all__ = ["Recording", "profile"]
+
+
+class Recording(Protocol):
+    """Frames in order, and what messages call them."""
+
+    @property
+    def name(self) -> str:
+        """The source."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, from the first."""
 
 
 def profile(
     model: Model,
-    stream: Stream,
+    stream: Recording,
     *,
     state: Mapping[str, str] | None = None,
     progress: Callable[[int], None] | None = None,
@@ -43,7 +54,8 @@ def profile(
     Parameters
     ----------
     model : Model
-    stream : Stream
+    stream : Recording
+        A stream, or frames that are held in memory.
     state : mapping of str to str, optional
         Input name -> name of the output that it takes its next value from; zero where a sequence starts.
     progress : callable, optional

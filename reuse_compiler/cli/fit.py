@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reuse_compiler.cli.console import Column, print_json, print_line, print_table
+from reuse_compiler.cli.console import Column, print_json, print_line, print_table, progress_bar
 from reuse_compiler.cli.options import (
     CentroidChoice,
     Centroids,
@@ -38,11 +38,16 @@ if TYPE_CHECKING:
     from reuse_compiler.frontend import Model
     from reuse_compiler.model_profile import Profile
     from reuse_compiler.plan import AnySpec, Plan
+    from reuse_compiler.streams import Stream
 
 __all__ = ["fit", "fit_plan", "print_plan"]
 
+_CHOSEN = ("clusters", "clip", "centroids", "deadband", "exclude", "site")
+"""Options of what a budget chooses."""
+
 
 def fit(
+    context: typer.Context,
     model: ModelFile,
     profile: Annotated[
         Path | None, typer.Option("--profile", metavar="P.json", help="What profile wrote.", show_default=False)
@@ -60,6 +65,16 @@ def fit(
     deadband: Deadband = 0.0,
     exclude: Exclude = None,
     site: SiteClusters = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            metavar="B",
+            help="The loss that is accepted, such as 'relrmse<=0.1' or 'f1@0.7:scores[...,1]<=0.01': the widest quantizers"
+            " that keep it, by trying them on the stream.",
+            show_default=False,
+        ),
+    ] = None,
     preprocess: Preprocess = None,
     frames: Frames = None,
     state: State = None,
@@ -67,37 +82,61 @@ def fit(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Choose the quantizer of every site from a profile.
+    """Choose the quantizer of every site, from a profile or to a budget.
 
     Centroids are equidistant over the range that the profile saw, or where k-means puts them, with 0.0 exactly among them.
-    The plan is JSON that
-    may be edited.
+    The plan is JSON that may be edited.
     """
     from reuse_compiler.frontend import load
     from reuse_compiler.model_profile import Profile
 
     if profile is None and stream is None:
         raise typer.BadParameter("give a profile, or a stream to profile first", param_hint="--profile or --stream")
+    if budget is not None:
+        _require_nothing_chosen(context, stream)
     require_threads(threads)
     require_file_place(output, model, profile, stream, preprocess)
     fed_back, overrides = parse_state(state), parse_sites(site)
     loaded = load(model, shapes=parse_shapes(shape))
     if profile is not None:
-        if stream is not None:
+        if stream is not None and budget is None:
             print(f"reusec: {profile} is the profile, so {stream} is not read", file=sys.stderr)
         observed = Profile.load(profile)
     else:
         assert stream is not None
         observed = profile_on(loaded, open_for(loaded, stream, preprocess, frames, fed_back), fed_back, threads)
-    plan = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
+    if budget is None:
+        plan = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
+    else:
+        assert stream is not None
+        plan = _fit_to(loaded, open_for(loaded, stream, preprocess, frames, fed_back), budget, fed_back)
     if output is not None:
         plan.save(output)
     if json:
         print_json(plan.model_dump())
         return
     print_plan(plan, observed)
+    if budget is not None and plan.sites:
+        print_line(plan.sites[0].reason)
     if output is not None:
         print_line(f"wrote {output}")
+
+
+def _require_nothing_chosen(context: typer.Context, stream: str | None) -> None:
+    """Usage error where a budget has no stream, or comes with an option of what it chooses."""
+    if stream is None:
+        raise typer.BadParameter("a budget is tried on a stream: give one", param_hint="--stream")
+    for name in _CHOSEN:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter("the budget chooses it: leave it out, or --budget", param_hint=f"--{name}")
+
+
+def _fit_to(model: Model, stream: Stream, budget: str, state: dict[str, str]) -> Plan:
+    from reuse_compiler.budget_fit import fit_to_budget
+
+    with progress_bar() as progress:
+        return fit_to_budget(model, stream, budget, state=state, progress=progress)
 
 
 def fit_plan(

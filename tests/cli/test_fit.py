@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from reuse_compiler.cli.fit import fit as fit_command
 from reuse_compiler.fitting import fit
+from reuse_compiler.frontend import load
 from reuse_compiler.plan import Plan
 
 if TYPE_CHECKING:
@@ -120,3 +122,28 @@ def test_a_plan_is_no_profile(invoke: Invoke, model: Path, profile: Path, tmp_pa
     assert "this command reads it" in invoke("fit", model, "--profile", profile, "-o", model).complaint
     assert plan.read_bytes() == before
     assert not (tmp_path / "other.json").exists()
+
+
+def test_a_budget_is_kept_or_the_plan_is_dense(invoke: Invoke, model: Path, tmp_path: Path) -> None:
+    """On a drift with a little noise something is reused at ten percent, and nothing at none."""
+    generator = np.random.default_rng(0)
+    [name] = [spec.name for spec in load(model).inputs]
+    [first] = [spec.shape for spec in load(model).inputs]
+    drift = np.cumsum(generator.standard_normal((24, *first)) * 0.02, axis=0) + generator.standard_normal(first)
+    np.savez(tmp_path / "s.npz", **{name: drift.astype(np.float32)})  # type: ignore[arg-type]
+    done = invoke("fit", model, "--stream", tmp_path / "s.npz", "--budget", "relrmse<=0.1", "-o", tmp_path / "p.json")
+    assert done.status == 0
+    assert {site.mode for site in Plan.load(tmp_path / "p.json").sites} == {"reuse"}
+    assert "relrmse<=0.1 on 16 frames, verified on 8 others" in " ".join(done.stdout.split())
+    dense = invoke("fit", model, "--stream", tmp_path / "s.npz", "--budget", "relrmse<=0", "--json")
+    assert {site["mode"] for site in json.loads(dense.stdout)["sites"]} == {"dense"}
+
+
+def test_a_budget_needs_a_stream_and_chooses_the_rest(invoke: Invoke, model: Path, stream: Path, profile: Path) -> None:
+    without = invoke("fit", model, "--profile", profile, "--budget", "relrmse<=0.1")
+    assert (without.status, "a budget is tried on a stream" in without.stderr) == (2, True)
+    both = invoke("fit", model, "--stream", stream, "--budget", "relrmse<=0.1", "--clusters", 16)
+    assert (both.status, "the budget chooses it" in both.stderr) == (2, True)
+    unknown = invoke("fit", model, "--stream", stream, "--budget", "rmse<=0.1")
+    assert unknown.status == 1
+    assert "no metric is called rmse" in unknown.stderr

@@ -1,0 +1,188 @@
+"""Fit a plan to a budget: the most reuse that keeps a loss, chosen on one part of a recording and verified on another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from reuse_compiler.budget import Bound, parse_budget
+from reuse_compiler.errors import BudgetError, StreamError
+from reuse_compiler.frontend import Model
+from reuse_compiler.macs import model_macs
+from reuse_compiler.metrics import Judge
+from reuse_compiler.model_profile import Profile
+from reuse_compiler.plan import ModelRef, Plan, QuantizerSpec, SitePlan
+from reuse_compiler.profiling import profile
+from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.reference import Reference
+from reuse_compiler.search.candidate import Range
+from reuse_compiler.search.evaluator import Evaluator
+from reuse_compiler.search.search import Found, Progress, search
+from reuse_compiler.sites import Site, find_sites
+from reuse_compiler.streams import Frame, Stream
+from reuse_compiler.trial import Trial
+
+__all__ = ["MIN_FRAMES", "fit_to_budget"]
+
+MIN_FRAMES = 12
+"""Fewer than these cannot be split into parts that say anything."""
+_HELD_BYTES = 1 << 30
+"""How much of a recording is held, inputs and outputs of the fp32 model together."""
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Frames that follow each other, and what the fp32 model gives on them."""
+
+    name: str
+    held: Sequence[Frame]
+    references: Sequence[Arrays]
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self.held)
+
+    def cut(self, first: int, stop: int) -> _Part:
+        """Frames `first` to `stop`, not included; the first of them begins a sequence."""
+        frames = [Frame(frame.inputs, frame.start or not number) for number, frame in enumerate(self.held[first:stop])]
+        return _Part(self.name, frames, self.references[first:stop])
+
+
+def fit_to_budget(
+    model: Model,
+    stream: Stream,
+    budget: str,
+    *,
+    state: Mapping[str, str] | None = None,
+    rounds: int = 4,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """The plan with the most reuse that keeps `budget`.
+
+    The first two thirds of the recording calibrate it, the last third verifies it from a cold start: the plan keeps the
+    budget on both, or it is the dense plan and says so. On frames beyond these nothing is promised. At most 1 GiB of
+    inputs and outputs is looked at.
+
+    Parameters
+    ----------
+    model : Model
+    stream : Stream
+    budget : str
+        As :mod:`~reuse_compiler.budget` describes it.
+    state : mapping of str to str, optional
+        Inputs fed back from outputs.
+    rounds : int
+        Of refinement; each takes about twice as many runs of the calibration part as the model has tensors to reuse.
+    jobs : int, optional
+        Candidates evaluated at once; by default one a core.
+    progress : callable, optional
+        Called with ("search", steps done, steps in all).
+
+    Raises
+    ------
+    BudgetError
+        Where the budget names what is not there, or bounds the relative error of an output that is constant.
+    StreamError
+        Where the recording is too short to split, or an output of the fp32 model is not finite.
+    """
+    fed_back = dict(state or {})
+    bounds = parse_budget(budget, model.outputs)
+    whole = _hold(model, stream, fed_back)
+    if len(whole.held) < MIN_FRAMES:
+        raise StreamError(
+            f"{stream.name}: {len(whole.held)} frames are too few to calibrate and to verify: give {MIN_FRAMES} or more"
+        )
+    _check_scale(bounds, whole)
+    boundary = len(whole.held) * 2 // 3
+    calibration, verification = whole.cut(0, boundary), whole.cut(boundary, len(whole.held))
+    sites = find_sites(model)
+    seen = profile(model, calibration, state=fed_back, threads=1)
+    ranges = _ranges(seen, sites)
+    trial = Trial(model)
+
+    def loss(references: Sequence[Arrays], outputs: Sequence[Arrays]) -> float:
+        judge = Judge(bounds)
+        for exact, values in zip(references, outputs, strict=True):
+            judge.add(exact, values)
+        return judge.excess
+
+    def evaluator(part: _Part) -> Evaluator:
+        macs, workers = model_macs(model, sites), jobs or os.cpu_count() or 1
+        return Evaluator(trial, part.held, part.references, ranges, fed_back, macs, loss, workers)
+
+    found = None
+    if ranges:
+        found = search(evaluator(calibration), evaluator(verification), seen, rounds=rounds, progress=progress)
+    quantizers = {} if found is None else found.calibration.candidate.quantizers(ranges)
+    reason = _reason(budget, calibration, verification, found)
+    return Plan(
+        model=ModelRef(path=str(model.path), sha256=model.sha256),
+        state=fed_back,
+        sites=[_site_plan(site, quantizers.get(site.input), reason) for site in sites],
+    )
+
+
+def _hold(model: Model, stream: Stream, state: Mapping[str, str]) -> _Part:
+    """The recording, as far as it fits."""
+    reference = Reference(model, state, threads=1)
+    frames: list[Frame] = []
+    references: list[Arrays] = []
+    held = 0
+    for frame in stream:
+        outputs = reference.run(frame)
+        held += sum(array.nbytes for array in (*frame.inputs.values(), *outputs.values()))
+        if frames and held > _HELD_BYTES:
+            break
+        frames.append(Frame({name: array.copy() for name, array in frame.inputs.items()}, frame.start))
+        references.append(outputs)
+    return _Part(stream.name, frames, references)
+
+
+def _ranges(seen: Profile, sites: Sequence[Site]) -> dict[str, Range]:
+    """The ranges of the tensors that may be quantized: not zero throughout, nor of a recurrent layer with one that is."""
+    ranges = {name: tensor.value_range for name, tensor in seen.tensors.items() if any(tensor.value_range)}
+    while True:
+        broken = {site.of for site in sites if site.recurrent and site.input not in ranges}
+        dropped = {site.input for site in sites if site.of in broken} & ranges.keys()
+        if not dropped:
+            return ranges
+        ranges = {name: values for name, values in ranges.items() if name not in dropped}
+
+
+def _check_scale(bounds: Sequence[Bound], whole: _Part) -> None:
+    judge = Judge(bounds)
+    for outputs in whole.references:
+        judge.add(outputs, outputs)
+    constant = [bound for bound in judge.constant if bound.metric == "relrmse"]
+    if constant:
+        raise BudgetError(
+            f"budget {constant[0].text!r}: output {constant[0].output} of the fp32 model is one value throughout"
+            f" {whole.name}: a relative error has no scale: judge another output"
+        )
+
+
+def _reason(budget: str, calibration: _Part, verification: _Part, found: Found | None) -> str:
+    parts = f"{len(calibration.held)} frames, verified on {len(verification.held)} others"
+    if found is None:
+        return f"dense: no plan keeps {budget} on {parts}"
+    return (
+        f"{budget} on {parts}: {found.calibration.loss:.0%} of the budget used and {found.calibration.reuse:.1%} of the"
+        f" model reused, {found.verification.loss:.0%} and {found.verification.reuse:.1%} in the verification"
+    )
+
+
+def _site_plan(site: Site, quantizer: LinearQuantizer | None, reason: str) -> SitePlan:
+    return SitePlan(
+        node=site.node,
+        input=site.input,
+        op=site.op,
+        mode="dense" if quantizer is None else "reuse",
+        quantizer=None if quantizer is None else QuantizerSpec.of(quantizer),
+        reason=reason,
+    )

@@ -1,0 +1,92 @@
+"""A plan fitted to a budget keeps it on both parts of its recording, or is dense and says so."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from reuse_compiler import frontend
+from reuse_compiler.accuracy import Deviation
+from reuse_compiler.budget_fit import MIN_FRAMES, fit_to_budget
+from reuse_compiler.errors import BudgetError, StreamError
+from reuse_compiler.frontend import Model
+from reuse_compiler.passes.rewrite import rewrite
+from reuse_compiler.reference import Reference
+from reuse_compiler.session import Session
+from reuse_compiler.streams import Frame, Stream, open_stream
+
+NETWORK = """
+<ir_version: 8, opset_import: ["": 18]>
+net (float[3, 1, 6] x, float[1, 1, 5] h) => (float[1, 2] y, float[1, 1, 5] hn, float[1] fixed) {
+    all, hn = GRU <hidden_size = 5, linear_before_reset = 1> (x, W, R, , , h)
+    flat = Flatten (hn)
+    y = MatMul (flat, W2)
+    fixed = Identity (K)
+}"""
+SHAPES = {"W": (1, 15, 6), "R": (1, 15, 5), "W2": (5, 2), "K": (1,)}
+STATE = {"h": "hn"}
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    generator = np.random.default_rng(0)
+    proto = onnx.parser.parse_model(NETWORK)
+    for name, shape in SHAPES.items():
+        array = generator.standard_normal(shape).astype(np.float32) / 2
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        onnx.save(proto, path)
+        return frontend.load(path)
+
+
+def walk(frames: int) -> NDArray[np.float32]:
+    """Each element rests, or jumps: [frames, 3, 1, 6]."""
+    generator = np.random.default_rng(1)
+    steps = generator.standard_normal((3 * frames, 1, 6)) * (generator.random((3 * frames, 1, 6)) < 0.2) * 0.3
+    return np.cumsum(steps, axis=0).astype(np.float32).reshape(frames, 3, 1, 6) + np.float32(0.5)
+
+
+def recording(model: Model, x: NDArray[np.float32]) -> Stream:
+    return open_stream([{"x": frame} for frame in x], model.inputs, state=STATE)
+
+
+def loss_of(model: Model, session: Session, x: NDArray[np.float32]) -> float:
+    """Relative RMSE of y from a cold start."""
+    reference, deviation = Reference(model, STATE, threads=1), Deviation()
+    session.reset()
+    for number, frame in enumerate(x):
+        exact = reference.run(Frame({"x": frame}, number == 0))
+        deviation.add({"y": exact["y"]}, session.run({"x": frame}))
+    return deviation.relrmse
+
+
+def test_the_plan_keeps_the_budget_on_both_parts(model: Model) -> None:
+    x = walk(45)
+    plan = fit_to_budget(model, recording(model, x), "relrmse:y<=0.05", state=STATE, rounds=1)
+    assert {site.mode for site in plan.sites} == {"reuse"}
+    assert "relrmse:y<=0.05 on 30 frames, verified on 15 others" in plan.sites[0].reason
+    session = Session(rewrite(model, plan), threads=1)
+    assert 0 < loss_of(model, session, x[:30]) <= 0.05 * (1 + 1e-3)
+    assert 0 < loss_of(model, session, x[30:]) <= 0.05 * (1 + 1e-3)
+
+
+def test_where_nothing_keeps_it_the_plan_is_dense(model: Model) -> None:
+    plan = fit_to_budget(model, recording(model, walk(20)), "relrmse:y<=0", state=STATE, rounds=0)
+    assert {site.mode for site in plan.sites} == {"dense"}
+    assert plan.sites[0].reason.startswith("dense: no plan keeps relrmse:y<=0 on 13 frames")
+
+
+def test_bad_input_is_one_line(model: Model) -> None:
+    x = walk(MIN_FRAMES)
+    with pytest.raises(StreamError, match=f"{MIN_FRAMES - 1} frames are too few to calibrate and to verify"):
+        fit_to_budget(model, recording(model, x[1:]), "relrmse:y<=0.1", state=STATE)
+    with pytest.raises(BudgetError, match="output fixed of the fp32 model is one value throughout"):
+        fit_to_budget(model, recording(model, x), "relrmse:fixed<=0.1", state=STATE)
+    with pytest.raises(BudgetError, match="the model has no output z"):
+        fit_to_budget(model, recording(model, x), "relrmse:z<=0.1", state=STATE)
