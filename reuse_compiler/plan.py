@@ -12,7 +12,19 @@ from reuse_compiler.guard_plan import GuardPlan
 from reuse_compiler.quantizers import LinearQuantizer, Quantizer, TableQuantizer
 from reuse_compiler.refresh import RefreshPlan
 
-__all__ = ["AnySpec", "ModelRef", "Plan", "QuantizerSpec", "SitePlan", "TableSpec", "ToolRef", "quantizer_spec"]
+__all__ = [
+    "AnySpec",
+    "BudgetRecord",
+    "ModelRef",
+    "NextStep",
+    "PartRecord",
+    "Plan",
+    "QuantizerSpec",
+    "SitePlan",
+    "TableSpec",
+    "ToolRef",
+    "quantizer_spec",
+]
 
 
 class QuantizerSpec(Strict):
@@ -87,8 +99,26 @@ def _list(deadband: float | tuple[float, ...]) -> float | list[float]:
     return list(deadband) if isinstance(deadband, tuple) else deadband
 
 
+class NextStep(Strict):
+    """What the next wider quantizer of a site would have come to, all others as they are, on the calibration frames.
+
+    Parameters
+    ----------
+    factor : float
+        Its width over the chosen one, above 1.
+    reuse : float
+        What it adds to the reuse of the model, a share of its multiply-accumulates. Not always positive.
+    loss : float
+        What it adds to the share of the budget that is used. Not always positive.
+    """
+
+    factor: float
+    reuse: float
+    loss: float
+
+
 class SitePlan(Strict):
-    """What to do at one site, called by the name of its node."""
+    """What to do at one site, called by the name of its node; `next` is known where a budget chose the quantizer."""
 
     node: str
     input: str
@@ -96,10 +126,49 @@ class SitePlan(Strict):
     mode: Literal["reuse", "dense"]
     quantizer: AnySpec | None = None
     reason: str = ""
+    next: NextStep | None = None
+
+
+class PartRecord(Strict):
+    """A plan on one part of the recording that it was fitted on.
+
+    Parameters
+    ----------
+    frames : int
+        Of the part.
+    reuse : float
+        Share of the model's multiply-accumulates avoided.
+    loss : float
+        Share of the budget used: 1 is the bound.
+    """
+
+    frames: int
+    reuse: float
+    loss: float
+
+
+class BudgetRecord(Strict):
+    """The budget that a plan was fitted to, and what came of it.
+
+    Parameters
+    ----------
+    text : str
+        As :mod:`~reuse_compiler.budget` describes it.
+    calibration, verification : PartRecord
+        Of the frames that the plan was chosen on, and of others that it was judged on from a cold start.
+    dense_because : str or None
+        Why no site reuses; None where any does.
+    """
+
+    text: str
+    calibration: PartRecord
+    verification: PartRecord
+    dense_because: str | None = None
 
 
 class Plan(Document):
-    """What to do with every site of one model; `refresh` and `guard` are what a session does beside."""
+    """What to do with every site of one model; `budget` is what it was fitted to, if any; `refresh` and `guard` are what
+    a session does beside."""
 
     KIND, REMEDY, ERROR = "plan", "fit it again", PlanError
 
@@ -109,6 +178,7 @@ class Plan(Document):
     state: dict[str, str] = Field(default_factory=dict)
     refresh: RefreshPlan | None = None
     guard: GuardPlan | None = None
+    budget: BudgetRecord | None = None
     sites: list[SitePlan]
 
     def quantizers(self) -> dict[str, Quantizer]:
