@@ -1,4 +1,4 @@
-"""``reusec inspect``: what compilation changed in a graph, and what is in a program."""
+"""``reusec inspect``: what a plan chose and why, what compilation changed in a graph, and what is in a program."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ import typer
 
 from reuse_compiler.cli.console import Column, print_json, print_line, print_styled, print_table
 from reuse_compiler.cli.options import Json
+from reuse_compiler.cli.plan_table import plan_json, print_budget, print_options, print_sites
 from reuse_compiler.cli.program import load_program
+from reuse_compiler.cli.program_table import print_program
 from reuse_compiler.cli.text import byte_size, counted, number, percent
-from reuse_compiler.errors import ModelError, ProgramError
+from reuse_compiler.errors import ModelError, PlanError, ProgramError
 from reuse_compiler.files import read_bytes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from reuse_compiler.inspecting import DiffLine, NodeRow, ProgramSummary
+    from reuse_compiler.inspecting import DiffLine, NodeRow
+    from reuse_compiler.plan import Plan
 
 __all__ = ["inspect"]
 
@@ -38,8 +41,8 @@ def inspect(
     what: Annotated[
         Path,
         typer.Argument(
-            metavar="DIR|FILE.onnx|PROGRAM",
-            help="The folder that compile wrote, a reuse model, or a program.",
+            metavar="DIR|PLAN.json|FILE.onnx|PROGRAM",
+            help="The folder that compile wrote, a plan, a reuse model, or a program.",
             show_default=False,
         ),
     ],
@@ -57,14 +60,19 @@ def inspect(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show what compilation changed, or what a program holds."""
+    """Show what a plan chose and why, what compilation changed, or what a program holds."""
     form = Format.JSON if json else form
+    if what.suffix == ".json" and not what.is_dir():
+        if original is not None or form is Format.DOT:
+            raise PlanError(f"{what}: a plan has no graph: give the folder or the .onnx file")
+        _show_plan(what, form)
+        return
     if _is_program(what):
         if original is not None or form is Format.DOT:
             raise ProgramError(f"{what}: a program has no graph: give the folder or the .onnx file")
         _show_program(what, form)
         return
-    file, ops = _graph_of(what)
+    file, plan = _graph_of(what)
     model = _read(file)
     if original is not None:
         _show_diff(original, file, model, form)
@@ -73,7 +81,7 @@ def inspect(
 
         typer.echo(to_dot(model), nl=False)
     else:
-        _show_nodes(what, model, ops, form)
+        _show_nodes(what, model, plan, form)
 
 
 def _is_program(path: Path) -> bool:
@@ -83,14 +91,14 @@ def _is_program(path: Path) -> bool:
     return path.suffix == ".safetensors" or read_bytes(path)[8:9] == b"{"
 
 
-def _graph_of(path: Path) -> tuple[Path, dict[str, str]]:
-    """The ONNX file at `path` or in the folder at `path`, and the original operators of its sites where a plan has them."""
+def _graph_of(path: Path) -> tuple[Path, Plan | None]:
+    """The ONNX file at `path`; or that of the folder at `path`, and its plan."""
     if not path.is_dir():
-        return path, {}
+        return path, None
     from reuse_compiler.directory import CompiledDirectory
 
     compiled = CompiledDirectory.open(path)
-    return compiled.reuse_model, {site.node: site.op for site in compiled.plan.sites}
+    return compiled.reuse_model, compiled.plan
 
 
 def _read(path: Path) -> ir.Model:
@@ -103,18 +111,39 @@ def _read(path: Path) -> ir.Model:
     return model
 
 
+# --------------------------------------------------------------------------------------------------------------- plan
+
+
+def _show_plan(path: Path, form: Format) -> None:
+    from reuse_compiler.plan import Plan
+
+    plan = Plan.load(path)
+    if form is Format.JSON:
+        print_json({"path": str(path), "plan": plan_json(plan)})
+        return
+    print_line(f"{path}: for {plan.model.path}, sha256 {plan.model.sha256[:12]}")
+    print_budget(plan)
+    print_options(plan)
+    print_line()
+    print_sites(plan)
+
+
 # -------------------------------------------------------------------------------------------------------------- nodes
 
 
-def _show_nodes(what: Path, model: ir.Model, ops: dict[str, str], form: Format) -> None:
+def _show_nodes(what: Path, model: ir.Model, plan: Plan | None, form: Format) -> None:
     from reuse_compiler.inspecting import node_rows
 
-    rows = node_rows(model, ops)
+    rows = node_rows(model, {} if plan is None else {site.node: site.op for site in plan.sites})
     if form is Format.JSON:
         properties = {name: value for name, value in model.metadata_props.items() if name.startswith("reuse.")}
         nodes = [{**asdict(row), "state_bytes": row.state_bytes} for row in rows]
-        print_json({"path": str(what), "properties": properties, "nodes": nodes})
+        planned = {} if plan is None else {"plan": plan_json(plan)}
+        print_json({"path": str(what), "properties": properties, "nodes": nodes, **planned})
         return
+    if plan is not None and plan.budget is not None:
+        print_budget(plan)
+        print_line()
     columns = (
         Column("node", "name"),
         Column("operator", "text"),
@@ -134,8 +163,11 @@ def _show_nodes(what: Path, model: ir.Model, ops: dict[str, str], form: Format) 
         f"{len(reusing)} of {len(rows)} nodes reuse; state {byte_size(indices + linear)}:"
         f" indices {byte_size(indices)}, linear outputs {byte_size(linear)}"
     )
-    if what.is_dir():
+    if plan is not None:
         _print_directory(what)
+        print_options(plan)
+        print_line()
+        print_sites(plan)
 
 
 def _node_cells(row: NodeRow) -> tuple[str | tuple[str, str], ...]:
@@ -233,62 +265,4 @@ def _show_program(path: Path, form: Format) -> None:
         return
     print_line(f"{file}: for {summary.hardware}, of the model with sha256 {summary.model_sha256}")
     print_line()
-    _print_instructions(summary)
-    print_line()
-    _print_memories(summary)
-    print_line()
-    _print_layers(summary)
-
-
-def _print_instructions(summary: ProgramSummary) -> None:
-    columns = (Column("instruction", "text"), Column("unit", "text"), Column("reuse"), Column("baseline"))
-    rows = [(c.mnemonic, c.unit, f"{c.reuse:,}", f"{c.baseline:,}") for c in summary.instructions]
-    total = [sum(count) for count in zip(*((c.reuse, c.baseline) for c in summary.instructions), strict=True)]
-    print_table(columns, rows, ("total", "", f"{total[0]:,}", f"{total[1]:,}"))
-
-
-def _print_memories(summary: ProgramSummary) -> None:
-    columns = (
-        Column("memory", "text"),
-        Column("bytes used\nreuse"),
-        Column("\nbaseline"),
-        Column("size, bytes\nreuse"),
-        Column("\nbaseline"),
-        Column("state, bytes\nindices"),
-        Column("\nlinear outputs"),
-    )
-    state = {use.memory: use for use in summary.state}
-    rows = []
-    for use in summary.memories:
-        sizes = ["" if size is None else f"{size:,}" for size in (use.size_reuse, use.size_baseline)]
-        kept = state.get(use.memory)
-        held = ["", ""] if kept is None else [f"{kept.indices:,}", f"{kept.linear:,}"]
-        rows.append((use.memory, f"{use.reuse:,}", f"{use.baseline:,}", *sizes, *held))
-    print_table(columns, rows)
-    print_line(f"weights, biases and tables: {summary.constants:,} bytes of the DRAM")
-
-
-def _print_layers(summary: ProgramSummary) -> None:
-    columns = (
-        Column("layer", "name"),
-        Column("op", "text"),
-        Column("on", "text"),
-        Column("MACs\na frame"),
-        Column("inputs\na frame"),
-        Column("clusters"),
-        Column("step"),
-    )
-    rows = [
-        (
-            layer.name,
-            layer.op,
-            layer.backend,
-            f"{layer.macs:,}",
-            f"{layer.inputs:,}" if layer.inputs else "",
-            f"{layer.clusters:,}" if layer.clusters else "",
-            "" if not layer.clusters else "table" if layer.step is None else number(layer.step),
-        )
-        for layer in summary.layers
-    ]
-    macs, inputs = sum(layer.macs for layer in summary.layers), sum(layer.inputs for layer in summary.layers)
-    print_table(columns, rows, ("total", "", "", f"{macs:,}", f"{inputs:,}", "", ""))
+    print_program(summary)

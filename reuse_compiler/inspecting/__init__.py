@@ -5,6 +5,7 @@ from __future__ import annotations
 from reuse_compiler.inspecting.diff import DiffLine, diff
 from reuse_compiler.inspecting.dot import to_dot
 from reuse_compiler.inspecting.nodes import NodeRow, node_rows
+from reuse_compiler.inspecting.plan_rows import PlanRow, plan_rows
 from reuse_compiler.inspecting.program_summary import MemoryUse, MnemonicCount, ProgramSummary, StateUse, summarize
 from reuse_compiler.inspecting.readings import PlannedSite, SiteReadings, at_clusters, of_plan
 
@@ -13,6 +14,7 @@ __all__ = [
     "MemoryUse",
     "MnemonicCount",
     "NodeRow",
+    "PlanRow",
     "PlannedSite",
     "ProgramSummary",
     "SiteReadings",
@@ -21,6 +23,7 @@ __all__ = [
     "diff",
     "node_rows",
     "of_plan",
+    "plan_rows",
     "summarize",
     "to_dot",
 ]

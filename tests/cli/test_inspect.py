@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def test_a_folder_shows_what_each_node_was_and_is(invoke: Invoke, compilation: Path) -> None:
     shown = invoke("inspect", compilation / "compiled").stdout
-    rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
+    nodes, _, _ = shown.partition("nodes reuse")
+    rows = {line.split()[0]: line for line in nodes.splitlines() if line.strip()}
     assert "Conv + Relu → ReuseConv" in rows["conv"]
     assert "MatMul → ReuseGemm" in rows["fc2"]
     assert "1x2x6x6" in rows["conv"] and " 32 " in rows["conv"]
@@ -126,3 +127,79 @@ def test_names_that_a_terminal_would_obey_are_written_out(invoke: Invoke, tmp_pa
         done = invoke(*arguments)
         assert "\x1b" not in done.stdout and "\x07" not in done.stdout
         assert "[bold]" in done.stdout
+
+
+def fitted_to_a_budget(compilation: Path, folder: Path) -> Path:
+    """The plan of the compilation as a budget could have left it, with a guard and a refresh."""
+    plan = json.loads((compilation / "compiled/plan.json").read_text())
+    conv, fc1, fc2 = plan["sites"]
+    conv["next"] = {"factor": 1.5, "reuse": 0.0123, "loss": 0.25}
+    conv["quantizer"]["deadband"] = [0.25, 0.5]
+    fc1["next"] = {"factor": 1.5, "reuse": -0.001, "loss": float("inf")}
+    fc2.update(mode="dense", quantizer=None, reason="nothing repeats")
+    part = {"frames": 30, "reuse": 0.625, "loss": 0.98}
+    plan["budget"] = {"text": "relrmse<=0.1", "calibration": part, "verification": {**part, "frames": 15, "loss": 0.5}}
+    plan["guard"] = {"changed": 0.5, "clipped": {"conv": 0.1}, "quiet": {"share": 0.01, "frames": 128}}
+    plan["refresh"] = {"every": 300}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    return folder / "plan.json"
+
+
+def test_a_plan_says_what_was_chosen_and_what_more_would_have_come_to(
+    invoke: Invoke, compilation: Path, tmp_path: Path
+) -> None:
+    path = fitted_to_a_budget(compilation, tmp_path)
+    lines = invoke("inspect", path).stdout.splitlines()
+    assert lines[1:4] == [
+        "budget    relrmse<=0.1",
+        "chosen    on 30 frames: reuse 62.5 %, 98.0 % of the budget used",
+        "verified  on 15 frames: reuse 62.5 %, 50.0 % of the budget used",
+    ]
+    assert "refresh   every linear output once in 300 frames" in lines
+    assert "guard     quantizes a frame anew after one with more than 50.0 % of its inputs changed" in lines
+    conv, fc1, fc2 = (next(line for line in lines if line.startswith(site)) for site in ("conv ", "fc1 ", "fc2 "))
+    step = json.loads(path.read_text())["sites"][0]["quantizer"]["step"]
+    assert f"32 clusters, step {step:.4g}, stays within 0.25 to 0.5 by channel" in conv
+    assert "x 1.5    +1.23     +25.0" in conv
+    assert "-0.10" in fc1 and "+inf" in fc1
+    assert fc2.split() == ["fc2", "dense", "nothing", "repeats"]
+
+
+def test_a_plan_fits_a_terminal(compilation: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from reuse_compiler.cli.app import app
+
+    path = fitted_to_a_budget(compilation, tmp_path)
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["inspect", str(path)], catch_exceptions=False).stdout
+    assert max(map(len, shown.splitlines()[1:])) <= 80  # the first line is the path
+
+
+def test_a_plan_as_json_has_its_quantizers_in_words(invoke: Invoke, compilation: Path, tmp_path: Path) -> None:
+    shown = json.loads(invoke("inspect", fitted_to_a_budget(compilation, tmp_path), "--json").stdout)["plan"]
+    conv, fc1, fc2 = shown["sites"]
+    assert shown["budget"]["verification"] == {"frames": 15, "reuse": 0.625, "loss": 0.5}
+    assert conv["next"] == {"factor": 1.5, "reuse": 0.0123, "loss": 0.25} and conv["width"] == 0.5
+    assert fc1["width"] == fc1["quantizer"]["step"] / 2 and fc1["words"].startswith("32 clusters, step ")
+    assert (fc2["words"], fc2["width"]) == ("dense", None)
+
+
+def test_a_folder_shows_its_plan_too(invoke: Invoke, compilation: Path) -> None:
+    shown = invoke("inspect", compilation / "compiled").stdout
+    plan = json.loads((compilation / "compiled/plan.json").read_text())
+    assert all(site["reason"] in shown for site in plan["sites"])
+    assert json.loads(invoke("inspect", compilation / "compiled", "--json").stdout)["plan"]["model"] == plan["model"]
+
+
+def test_a_dense_plan_says_why(invoke: Invoke, compilation: Path, tmp_path: Path) -> None:
+    path = fitted_to_a_budget(compilation, tmp_path)
+    plan = json.loads(path.read_text())
+    plan["budget"]["dense_because"] = "no width keeps it"
+    path.write_text(json.dumps(plan))
+    assert "dense     no width keeps it" in invoke("inspect", path).stdout
+
+
+def test_a_plan_has_no_graph_and_another_json_is_no_plan(invoke: Invoke, compilation: Path, tmp_path: Path) -> None:
+    path = fitted_to_a_budget(compilation, tmp_path)
+    assert "a plan has no graph" in invoke("inspect", path, "--format", "dot").complaint
+    assert "not a plan" in invoke("inspect", compilation / "compiled/report.json").complaint

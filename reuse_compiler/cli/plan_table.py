@@ -1,0 +1,95 @@
+"""A plan as tables and text: its budget, its options, and for each site what was chosen and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reuse_compiler.cli.console import Column, print_line, print_table
+from reuse_compiler.cli.text import counted, number, percent
+
+if TYPE_CHECKING:
+    from reuse_compiler.guard_plan import GuardPlan
+    from reuse_compiler.inspecting import PlanRow
+    from reuse_compiler.plan import NextStep, PartRecord, Plan
+
+__all__ = ["plan_json", "print_budget", "print_options", "print_sites"]
+
+
+def print_budget(plan: Plan) -> None:
+    """What the plan was fitted to and what came of it, where that was a budget."""
+    record = plan.budget
+    if record is None:
+        return
+    print_line(f"budget    {record.text}")
+    if record.dense_because is not None:
+        print_line(f"dense     {record.dense_because}")
+        return
+    print_line(f"chosen    on {_part(record.calibration)}")
+    print_line(f"verified  on {_part(record.verification)}")
+
+
+def _part(part: PartRecord) -> str:
+    return f"{counted(part.frames, 'frame')}: reuse {percent(part.reuse)} %, {percent(part.loss)} % of the budget used"
+
+
+def print_options(plan: Plan) -> None:
+    """What a session does beside: state that is fed back, refresh, guard."""
+    if plan.state:
+        print_line(f"state     {', '.join(f'{name} from {output}' for name, output in plan.state.items())}")
+    if plan.refresh is not None:
+        print_line(f"refresh   every linear output once in {counted(plan.refresh.every, 'frame')}")
+    if plan.guard is not None:
+        for number, sign in enumerate(_signs(plan.guard)):
+            print_line(f"{'' if number else 'guard':<10}quantizes a frame anew after {sign}")
+
+
+def _signs(guard: GuardPlan) -> list[str]:
+    """What a guard watches for."""
+    signs = []
+    if guard.changed is not None:
+        signs.append(f"one with more than {percent(guard.changed)} % of its inputs changed")
+    if guard.clipped:
+        signs.append(f"one beyond the range of its quantizers ({counted(len(guard.clipped), 'site')} watched)")
+    if guard.quiet is not None:
+        signs.append(f"{counted(guard.quiet.frames, 'frame')} with at most {percent(guard.quiet.share)} % changed")
+    return signs
+
+
+def print_sites(plan: Plan) -> None:
+    """A row a site: the quantizer, what the next wider one would have come to, why. A reason that all share stands below."""
+    from reuse_compiler.inspecting import plan_rows
+
+    rows = plan_rows(plan)
+    reasons = dict.fromkeys(row.reason for row in rows if row.reason)
+    differ = len(reasons) > 1
+    known = any(row.next is not None for row in rows)
+    columns = [Column("site", "name"), Column("chosen", "text")]
+    if known:
+        columns += [Column("next\nwidth", spare=1), Column("step:\nreuse %"), Column("\nbudget %")]
+    if differ:
+        columns.append(Column("why", "text"))
+    print_table(columns, [_cells(row, known=known, differ=differ) for row in rows])
+    if known:
+        print_line("next step: what a wider quantizer at this site alone would have added to reuse and loss")
+    for reason in () if differ else reasons:
+        print_line(f"why: {reason}")
+
+
+def _cells(row: PlanRow, *, known: bool, differ: bool) -> tuple[str, ...]:
+    return (row.node, row.words, *(_next(row.next) if known else ()), *([row.reason] if differ else ()))
+
+
+def _next(step: NextStep | None) -> tuple[str, str, str]:
+    if step is None:
+        return "", "", ""
+    return f"x {number(step.factor)}", f"{step.reuse * 100:+.2f}", f"{step.loss * 100:+.1f}"
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The plan, and of each site its quantizer in words and the width of it."""
+    from reuse_compiler.inspecting import plan_rows
+
+    shown = plan.model_dump(mode="json")
+    for site, row in zip(shown["sites"], plan_rows(plan), strict=True):
+        site.update(words=row.words, width=row.width)
+    return shown
