@@ -40,16 +40,16 @@ def print_options(plan: Plan) -> None:
         print_line(f"refresh   every linear output once in {counted(plan.refresh.every, 'frame')}")
     if plan.guard is not None:
         for number, sign in enumerate(_signs(plan.guard)):
-            print_line(f"{'' if number else 'guard':<10}quantizes a frame anew after {sign}")
+            print_line(f"{'' if number else 'guard':<10}anew after {sign}")
 
 
 def _signs(guard: GuardPlan) -> list[str]:
     """What a guard watches for."""
     signs = []
     if guard.changed is not None:
-        signs.append(f"one with more than {percent(guard.changed)} % of its inputs changed")
+        signs.append(f"a frame with more than {percent(guard.changed)} % of its inputs changed")
     if guard.clipped:
-        signs.append(f"one beyond the range of its quantizers ({counted(len(guard.clipped), 'site')} watched)")
+        signs.append(f"a frame beyond the range of its quantizers ({counted(len(guard.clipped), 'site')} watched)")
     if guard.quiet is not None:
         signs.append(f"{counted(guard.quiet.frames, 'frame')} with at most {percent(guard.quiet.share)} % changed")
     return signs
@@ -70,7 +70,7 @@ def print_sites(plan: Plan) -> None:
         columns.append(Column("why", "text"))
     print_table(columns, [_cells(row, known=known, differ=differ) for row in rows])
     if known:
-        print_line("next step: what a wider quantizer at this site alone would have added to reuse and loss")
+        print_line("next step: what a wider quantizer there alone would have added")
     for reason in () if differ else reasons:
         print_line(f"why: {reason}")
 

@@ -156,7 +156,7 @@ def test_a_plan_says_what_was_chosen_and_what_more_would_have_come_to(
         "verified  on 15 frames: reuse 62.5 %, 50.0 % of the budget used",
     ]
     assert "refresh   every linear output once in 300 frames" in lines
-    assert "guard     quantizes a frame anew after one with more than 50.0 % of its inputs changed" in lines
+    assert "guard     anew after a frame with more than 50.0 % of its inputs changed" in lines
     conv, fc1, fc2 = (next(line for line in lines if line.startswith(site)) for site in ("conv ", "fc1 ", "fc2 "))
     step = json.loads(path.read_text())["sites"][0]["quantizer"]["step"]
     assert f"32 clusters, step {step:.4g}, stays within 0.25 to 0.5 by channel" in conv
