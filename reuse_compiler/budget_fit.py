@@ -15,7 +15,7 @@ from reuse_compiler.frontend import Model
 from reuse_compiler.macs import model_macs
 from reuse_compiler.metrics import Judge
 from reuse_compiler.model_profile import Profile
-from reuse_compiler.plan import ModelRef, Plan, QuantizerSpec, SitePlan
+from reuse_compiler.plan import BudgetRecord, ModelRef, PartRecord, Plan, QuantizerSpec, SitePlan
 from reuse_compiler.profiling import profile
 from reuse_compiler.quantizers import LinearQuantizer
 from reuse_compiler.reference import Reference
@@ -124,6 +124,7 @@ def fit_to_budget(
     return Plan(
         model=ModelRef(path=str(model.path), sha256=model.sha256),
         state=fed_back,
+        budget=_record(budget, calibration, verification, found),
         sites=[_site_plan(site, quantizers.get(site.input), reason) for site in sites],
     )
 
@@ -175,6 +176,18 @@ def _reason(budget: str, calibration: _Part, verification: _Part, found: Found |
         f"{budget} on {parts}: {found.calibration.loss:.0%} of the budget used and {found.calibration.reuse:.1%} of the"
         f" model reused, {found.verification.loss:.0%} and {found.verification.reuse:.1%} in the verification"
     )
+
+
+def _record(budget: str, calibration: _Part, verification: _Part, found: Found | None) -> BudgetRecord:
+    parts = [PartRecord(frames=len(part.held), reuse=0.0, loss=0.0) for part in (calibration, verification)]
+    why: str | None = "no plan that reuses keeps the budget on both parts of the recording"
+    if found is not None:
+        outcomes, why = (found.calibration, found.verification), None
+        parts = [
+            PartRecord(frames=part.frames, reuse=outcome.reuse, loss=outcome.loss)
+            for part, outcome in zip(parts, outcomes, strict=True)
+        ]
+    return BudgetRecord(text=budget, calibration=parts[0], verification=parts[1], dense_because=why)
 
 
 def _site_plan(site: Site, quantizer: LinearQuantizer | None, reason: str) -> SitePlan:

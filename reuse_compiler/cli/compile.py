@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reuse_compiler.cli.budget import Budget, fit_to, require_nothing_chosen
 from reuse_compiler.cli.console import print_json, print_line, progress_bar
-from reuse_compiler.cli.fit import fit_plan
+from reuse_compiler.cli.fit import FITTING, fit_plan
 from reuse_compiler.cli.options import (
     DEFAULT_HARDWARE,
     CentroidChoice,
@@ -34,6 +35,7 @@ from reuse_compiler.cli.options import (
     require_state,
     require_threads,
 )
+from reuse_compiler.cli.plan_table import print_budget
 from reuse_compiler.cli.recording import open_for, profile_on
 from reuse_compiler.cli.report_table import print_layers, print_summary
 
@@ -43,7 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compile_"]
 
-_FITTING = ("clusters", "clip", "centroids", "deadband", "exclude", "site")
+_CHOOSING = (*FITTING, "budget")
+"""Options that a plan makes needless."""
 
 
 def compile_(
@@ -71,6 +74,7 @@ def compile_(
     deadband: Deadband = 0.0,
     exclude: Exclude = None,
     site: SiteClusters = None,
+    budget: Budget = None,
     no_run: Annotated[
         bool, typer.Option("--no-run", help="Verify a few frames alone; do not interpret the stream.")
     ] = False,
@@ -92,6 +96,8 @@ def compile_(
     from reuse_compiler.plan import Plan
 
     _require_source(context, plan, stream)
+    if budget is not None:
+        require_nothing_chosen(context, FITTING, stream)
     require_threads(threads)
     require_parent(output)
     fed_back, overrides = parse_state(state), parse_sites(site)
@@ -106,7 +112,10 @@ def compile_(
     if chosen is None:
         assert recording is not None
         observed = profile_on(loaded, recording, fed_back, threads)
-        chosen = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
+        if budget is None:
+            chosen = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
+        else:
+            chosen = fit_to(loaded, recording, budget, fed_back)
     with progress_bar() as progress:
         report = compile_model(
             loaded,
@@ -134,7 +143,7 @@ def _require_source(context: typer.Context, plan: Path | None, stream: str | Non
     """Usage error where neither plan nor stream is given, or a plan and options that choose another."""
     if plan is None and stream is None:
         raise typer.BadParameter("give a plan, or a stream to fit one on", param_hint="--plan or --stream")
-    for name in _FITTING:
+    for name in _CHOOSING:
         source = context.get_parameter_source(name)
         if plan is not None and source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter("the plan says it: leave it out, or leave --plan out", param_hint=f"--{name}")
@@ -146,6 +155,9 @@ def print_compiled(plan: Plan, output: Path, report: Report | None) -> None:
         print_layers(report)
         print_line()
         print_summary(report)
+        print_line()
+    if plan.budget is not None:
+        print_budget(plan)
         print_line()
     reusing = sum(site.mode == "reuse" for site in plan.sites)
     print_line(f"wrote {output}: {reusing} of {len(plan.sites)} sites reuse")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reuse_compiler.cli.console import Column, print_json, print_line, print_table, progress_bar
+from reuse_compiler.cli.budget import Budget, fit_to, require_nothing_chosen
+from reuse_compiler.cli.console import Column, print_json, print_line, print_table
 from reuse_compiler.cli.options import (
     CentroidChoice,
     Centroids,
@@ -31,6 +32,7 @@ from reuse_compiler.cli.options import (
     require_file_place,
     require_threads,
 )
+from reuse_compiler.cli.plan_table import print_budget, print_options
 from reuse_compiler.cli.recording import open_for, profile_on
 from reuse_compiler.cli.text import number, percent
 
@@ -38,12 +40,11 @@ if TYPE_CHECKING:
     from reuse_compiler.frontend import Model
     from reuse_compiler.model_profile import Profile
     from reuse_compiler.plan import AnySpec, Plan
-    from reuse_compiler.streams import Stream
 
-__all__ = ["fit", "fit_plan", "print_plan"]
+__all__ = ["FITTING", "fit", "fit_plan", "print_plan"]
 
-_CHOSEN = ("clusters", "clip", "centroids", "deadband", "exclude", "site")
-"""Options of what a budget chooses."""
+FITTING = ("clusters", "clip", "centroids", "deadband", "exclude", "site")
+"""Options of how a plan is chosen from a profile."""
 
 
 def fit(
@@ -65,16 +66,7 @@ def fit(
     deadband: Deadband = 0.0,
     exclude: Exclude = None,
     site: SiteClusters = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            "--budget",
-            metavar="B",
-            help="The loss that is accepted, such as 'relrmse<=0.1' or 'f1@0.7:scores[...,1]<=0.01': the widest quantizers"
-            " that keep it, by trying them on the stream.",
-            show_default=False,
-        ),
-    ] = None,
+    budget: Budget = None,
     preprocess: Preprocess = None,
     frames: Frames = None,
     state: State = None,
@@ -93,7 +85,7 @@ def fit(
     if profile is None and stream is None:
         raise typer.BadParameter("give a profile, or a stream to profile first", param_hint="--profile or --stream")
     if budget is not None:
-        _require_nothing_chosen(context, stream)
+        require_nothing_chosen(context, FITTING, stream)
     require_threads(threads)
     require_file_place(output, model, profile, stream, preprocess)
     fed_back, overrides = parse_state(state), parse_sites(site)
@@ -109,34 +101,17 @@ def fit(
         plan = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
     else:
         assert stream is not None
-        plan = _fit_to(loaded, open_for(loaded, stream, preprocess, frames, fed_back), budget, fed_back)
+        plan = fit_to(loaded, open_for(loaded, stream, preprocess, frames, fed_back), budget, fed_back)
     if output is not None:
         plan.save(output)
     if json:
         print_json(plan.model_dump())
         return
     print_plan(plan, observed)
-    if budget is not None and plan.sites:
-        print_line(plan.sites[0].reason)
+    print_budget(plan)
+    print_options(plan)
     if output is not None:
         print_line(f"wrote {output}")
-
-
-def _require_nothing_chosen(context: typer.Context, stream: str | None) -> None:
-    """Usage error where a budget has no stream, or comes with an option of what it chooses."""
-    if stream is None:
-        raise typer.BadParameter("a budget is tried on a stream: give one", param_hint="--stream")
-    for name in _CHOSEN:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter("the budget chooses it: leave it out, or --budget", param_hint=f"--{name}")
-
-
-def _fit_to(model: Model, stream: Stream, budget: str, state: dict[str, str]) -> Plan:
-    from reuse_compiler.budget_fit import fit_to_budget
-
-    with progress_bar() as progress:
-        return fit_to_budget(model, stream, budget, state=state, progress=progress)
 
 
 def fit_plan(

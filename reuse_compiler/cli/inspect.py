@@ -60,7 +60,7 @@ def inspect(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show what a plan chose and why, what compilation changed, or what a program holds."""
+    """Show a plan and why, what compilation changed, or a program."""
     form = Format.JSON if json else form
     if what.suffix == ".json" and not what.is_dir():
         if original is not None or form is Format.DOT:

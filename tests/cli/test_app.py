@@ -34,7 +34,7 @@ def test_help_names_every_command(invoke: Invoke) -> None:
 def test_every_command_has_help_and_json(invoke: Invoke, command: str) -> None:
     shown = invoke(command, "--help").stdout
     assert "--json" in shown
-    assert ("--budget" in shown) == (command == "fit")
+    assert ("--budget" in shown) == (command in ("fit", "compile"))
 
 
 def test_version(invoke: Invoke) -> None:

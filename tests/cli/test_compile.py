@@ -11,9 +11,10 @@ import pytest
 
 from reuse_compiler.plan import Plan
 from reuse_compiler.report import Report
+from tests.cli.conftest import recording
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Invoke
+    from tests.cli.conftest import Invoke, Save
 
 _ALL = ["model.reuse.onnx", "plan.json", "profile.json", "program.safetensors", "report.json"]
 
@@ -103,3 +104,29 @@ def test_unknown_hardware_is_told_with_the_known(invoke: Invoke, model: Path, pl
     done = invoke("compile", model, "--plan", plan, "--hardware", "abacus", "-o", tmp_path / "out")
     assert "abacus" in done.complaint and "isca18" in done.complaint
     assert not (tmp_path / "out").exists()
+
+
+def test_to_a_budget(invoke: Invoke, model: Path, save: Save, tmp_path: Path) -> None:
+    """The plan of the folder is the one that fit gives."""
+    stream = save(image=recording(24))
+    done = invoke("compile", model, "--stream", stream, "--budget", "relrmse<=0.1", "-o", tmp_path / "out")
+    assert "budget    relrmse<=0.1\nchosen    on 16 frames: reuse " in done.stdout
+    fitted = json.loads(invoke("fit", model, "--stream", stream, "--budget", "relrmse<=0.1", "--json").stdout)
+    plan = json.loads((tmp_path / "out/plan.json").read_text())
+    assert (plan["sites"], plan["budget"]) == (fitted["sites"], fitted["budget"])
+    assert {site["mode"] for site in plan["sites"]} == {"reuse"}
+    assert (tmp_path / "out/profile.json").is_file()
+
+
+def test_a_budget_chooses_and_a_plan_has_its_own(invoke: Invoke, model: Path, plan: Path, stream: Path) -> None:
+    budget = ("--budget", "relrmse<=0.1", "-o", model.parent / "out")
+    given = {
+        "a plan, or a stream": ("compile", model, *budget),
+        "the plan says it": ("compile", model, "--plan", plan, *budget),
+        "the budget chooses it": ("compile", model, "--stream", stream, "--clusters", 16, *budget),
+    }
+    for complaint, arguments in given.items():
+        done = invoke(*arguments)
+        assert (done.status, complaint in done.stderr) == (2, True), done.stderr
+    assert "6 frames are too few" in invoke("compile", model, "--stream", stream, *budget).complaint
+    assert not (model.parent / "out").exists()

@@ -134,7 +134,8 @@ def test_a_budget_is_kept_or_the_plan_is_dense(invoke: Invoke, model: Path, tmp_
     done = invoke("fit", model, "--stream", tmp_path / "s.npz", "--budget", "relrmse<=0.1", "-o", tmp_path / "p.json")
     assert done.status == 0
     assert {site.mode for site in Plan.load(tmp_path / "p.json").sites} == {"reuse"}
-    assert "relrmse<=0.1 on 16 frames, verified on 8 others" in " ".join(done.stdout.split())
+    assert "budget    relrmse<=0.1\nchosen    on 16 frames: reuse " in done.stdout
+    assert "verified  on 8 frames: reuse " in done.stdout
     dense = invoke("fit", model, "--stream", tmp_path / "s.npz", "--budget", "relrmse<=0", "--json")
     assert {site["mode"] for site in json.loads(dense.stdout)["sites"]} == {"dense"}
 

@@ -1,0 +1,46 @@
+"""Options of a fit to a budget, and the fit itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reuse_compiler.cli.console import progress_bar
+
+if TYPE_CHECKING:
+    from reuse_compiler.frontend import Model
+    from reuse_compiler.plan import Plan
+    from reuse_compiler.streams import Stream
+
+__all__ = ["Budget", "fit_to", "require_nothing_chosen"]
+
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="B",
+        help="The loss that is accepted, such as 'relrmse<=0.1' or 'f1@0.7:scores[...,1]<=0.01': the widest quantizers"
+        " that keep it, by trying them on the stream.",
+        show_default=False,
+    ),
+]
+
+
+def require_nothing_chosen(context: typer.Context, chosen: Sequence[str], stream: str | None) -> None:
+    """Usage error where a budget has no stream, or comes with one of the options `chosen`, which it makes needless."""
+    if stream is None:
+        raise typer.BadParameter("a budget is tried on a stream: give one", param_hint="--stream")
+    for name in chosen:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter("the budget chooses it: leave it out, or --budget", param_hint=f"--{name}")
+
+
+def fit_to(model: Model, stream: Stream, budget: str, state: Mapping[str, str]) -> Plan:
+    """The plan, with progress on a terminal."""
+    from reuse_compiler.budget_fit import fit_to_budget
+
+    with progress_bar() as progress:
+        return fit_to_budget(model, stream, budget, state=state, progress=progress)
