@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from reuse_compiler.accuracy import Deviation
 from reuse_compiler.backend.accelerator.area import area_mm2
 from reuse_compiler.backend.accelerator.cost import Costs
 from reuse_compiler.backend.accelerator.hardware import Hardware
@@ -15,7 +14,6 @@ from reuse_compiler.report import (
     ConstantRef,
     HardwareRef,
     LayerReport,
-    OutputAccuracy,
     Pair,
     Report,
     RunStatistics,
@@ -25,7 +23,7 @@ from reuse_compiler.report import (
     Totals,
 )
 
-__all__ = ["accuracy_of", "summarize"]
+__all__ = ["summarize"]
 
 
 def summarize(
@@ -34,7 +32,7 @@ def summarize(
     stream: str,
     costs: Costs,
     hardware: Hardware,
-    deviation: Deviation,
+    accuracy: Accuracy,
     statistics: RunStatistics,
 ) -> Report:
     """The report of a run."""
@@ -48,7 +46,7 @@ def summarize(
             energy_pj=Pair(baseline=costs.baseline.setup_energy_pj, reuse=costs.reuse.setup_energy_pj),
         ),
         state=_state(program),
-        accuracy=accuracy_of(deviation),
+        accuracy=accuracy,
         layers=[_layer(program, costs, number) for number in range(len(program.layers))],
         run=statistics,
     )
@@ -106,18 +104,6 @@ def _state(program: Program) -> StateBytes:
         dram=sum(size for (memory, _), size in places.items() if memory == "dram"),
         indices=sum(indices.values()),
         linear=sum(linear.values()),
-    )
-
-
-def accuracy_of(deviation: Deviation) -> Accuracy:
-    """Loss against fp32, for a report."""
-    return Accuracy(
-        metric="relrmse",
-        value=deviation.relrmse,
-        outputs={
-            name: OutputAccuracy(relrmse=error.relrmse, rmse=error.rmse, max_abs=error.max_abs)
-            for name, error in deviation.outputs.items()
-        },
     )
 
 

@@ -5,6 +5,7 @@ Counts, cycles and energies are sums over all frames of the stream, so that laye
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from reuse_compiler.guard_report import GuardReport
 
 __all__ = [
     "Accuracy",
+    "BoundLoss",
     "ExecutorCheck",
     "HardwareRef",
     "LayerReport",
@@ -124,12 +126,41 @@ class OutputAccuracy(Strict):
     max_abs: float
 
 
+class BoundLoss(Strict):
+    """One bound of the plan's budget: its text, the output that it is about, the loss on the stream that was run, and the
+    largest that the budget allows."""
+
+    text: str
+    output: str
+    loss: float
+    limit: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether the loss is within the limit."""
+        return self.loss <= self.limit
+
+    @property
+    def share(self) -> float:
+        """The loss as a share of the limit; of a limit of 0 infinite, unless there is no loss."""
+        if self.loss == 0:
+            return 0.0
+        return self.loss / self.limit if self.limit > 0 else math.inf
+
+
 class Accuracy(Strict):
-    """Loss against the fp32 model: the largest relative RMSE of the outputs, and each output's."""
+    """Loss against the fp32 model on the stream that was run.
+
+    With a budget in the plan, `metric`, `value` and `budget` are those of the bound that uses the largest share of its
+    limit: name with threshold and output, loss, limit; `kept` is whether every one of `bounds` holds. Without one, they
+    are the largest relative RMSE of the outputs, and no budget. `outputs` has the errors of each float output.
+    """
 
     metric: str
     value: float
-    budget: str | None = None
+    budget: float | None = None
+    kept: bool | None = None
+    bounds: list[BoundLoss] = Field(default_factory=list)
     outputs: dict[str, OutputAccuracy] = Field(default_factory=dict)
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from pydantic import Field
 
-from reuse_compiler.accuracy import Deviation
-from reuse_compiler.costing import accuracy_of
 from reuse_compiler.directory import CompiledDirectory
 from reuse_compiler.document import ModelRef, Strict, ToolRef
 from reuse_compiler.frames_file import FramesFile
@@ -18,6 +16,7 @@ from reuse_compiler.frontend import Model
 from reuse_compiler.guard_report import GuardReport
 from reuse_compiler.reference import Reference
 from reuse_compiler.report import Accuracy, StreamStatistics
+from reuse_compiler.run_accuracy import RunAccuracy
 from reuse_compiler.session import Session
 from reuse_compiler.streams import Stream
 
@@ -74,7 +73,7 @@ def run_session(
     original = directory.original() if model is None else model
     plan = directory.plan
     session = Session(directory.reuse_model, threads=threads, state=plan.state)
-    reference, deviation = Reference(original, plan.state, threads), Deviation()
+    reference, accuracy = Reference(original, plan.state, threads), RunAccuracy(original, plan)
     sizes = {site: index.size for site, index in session.indices.items()}
     changed = dict.fromkeys(sizes, 0)
     frames = sequences = 0
@@ -95,7 +94,7 @@ def run_session(
             frames += 1
             for site, count in session.changes.items():
                 changed[site] += count
-            deviation.add(reference.run(frame), values)
+            accuracy.add(reference.run(frame), values)
             if output_file is not None:
                 output_file.append(values)
             if index_file is not None:
@@ -110,7 +109,7 @@ def run_session(
         executor=executor,
         stream=StreamStatistics(name=stream.name, frames=frames, sequences=sequences),
         similarity=1 - sum(changed.values()) / total if total else 0.0,
-        accuracy=accuracy_of(deviation),
+        accuracy=accuracy.report(),
         sites=[
             SiteSimilarity(node=node, inputs=count, similarity=1 - changed[node] / count)
             for node, count in inputs.items()

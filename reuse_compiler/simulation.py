@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reuse_compiler.accuracy import Deviation
 from reuse_compiler.backend.accelerator.accounting import check_accounts, check_code
 from reuse_compiler.backend.accelerator.cost import CostModel
 from reuse_compiler.backend.accelerator.hardware import Hardware
@@ -36,6 +35,7 @@ from reuse_compiler.plan import Plan
 from reuse_compiler.reference import Reference
 from reuse_compiler.refresh_cost import estimate_refresh
 from reuse_compiler.report import Report, RunStatistics
+from reuse_compiler.run_accuracy import RunAccuracy
 from reuse_compiler.session_statistics import SessionStatistics, Tally
 from reuse_compiler.streams import Frame, Stream
 
@@ -165,7 +165,7 @@ def simulate(
     Parameters
     ----------
     plan : Plan, optional
-        What the program was compiled by: its guard is followed, the sequence starts that it adds are costed, and what its
+        What the program was compiled by: its guard is followed, its budget judged, the sequence starts that it adds are costed, and what its
         refresh would cost is estimated.
     outputs, indices : Path, optional
         Where to write one array per output, or per reuse site, frames first (`.npz`).
@@ -176,14 +176,14 @@ def simulate(
 
     Raises
     ------
-    ProgramError, StreamError, HardwareError
+    ProgramError, StreamError, HardwareError, BudgetError
         Where the parts do not fit each other.
     VerificationError
         Where the accounts do not close.
     """
     simulator = Simulator(program, model, state or {}, threads, plan)
     reference = Reference(model, state or {}, threads)
-    costs, deviation = CostModel(program, hardware), Deviation()
+    costs, accuracy = CostModel(program, hardware), RunAccuracy(model, plan)
     check_references(program)
     for code in (program.reuse, program.baseline):
         check_code(program, code, hardware)
@@ -209,7 +209,7 @@ def simulate(
             if frames % _BLOCK == 0:
                 _fold(rows, costs, writer)
             seconds += time.perf_counter() - began
-            deviation.add(reference.run(frame), done.outputs)
+            accuracy.add(reference.run(frame), done.outputs)
             if output_file is not None:
                 output_file.append(done.outputs)
             if index_file is not None:
@@ -230,7 +230,7 @@ def simulate(
         macs_per_second=macs / seconds if seconds else 0.0,
         peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
-    report = summarize(model, program, stream.name, total, hardware, deviation, statistics)
+    report = summarize(model, program, stream.name, total, hardware, accuracy.report(), statistics)
     if plan is None:
         return report
     return report.model_copy(

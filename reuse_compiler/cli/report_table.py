@@ -9,9 +9,9 @@ from reuse_compiler.cli.text import Scale, byte_size, counted, percent, scale, t
 
 if TYPE_CHECKING:
     from reuse_compiler.guard_report import GuardReport
-    from reuse_compiler.report import Accuracy, LayerReport, Pair, Report
+    from reuse_compiler.report import Accuracy, BoundLoss, LayerReport, Pair, Report
 
-__all__ = ["accuracy_text", "guard_text", "print_layers", "print_summary"]
+__all__ = ["guard_text", "print_accuracy", "print_layers", "print_summary"]
 
 _CYCLES = (("cycles", 1), ("kcycles", 1e3), ("Mcycles", 1e6))
 _ENERGY = (("pJ", 1), ("nJ", 1e3), ("µJ", 1e6), ("mJ", 1e9))
@@ -83,7 +83,7 @@ def print_summary(report: Report) -> None:
     stream = report.stream
     print_line(f"stream    {stream.name}: {counted(stream.frames, 'frame')} in {counted(stream.sequences, 'sequence')}")
     print_line(f"hardware  {report.hardware.name}; area {area.baseline:.2f} mm2 baseline, {area.reuse:.2f} mm2 reuse")
-    print_line(f"loss      {accuracy_text(report.accuracy)}")
+    print_accuracy(report.accuracy)
     print_line(
         f"MACs      {total.macs_computed / total.frames:,.0f} of {total.macs / total.frames:,.0f} a frame are computed;"
         f" {percent(total.reuse_nonzero)} % are saved without counting inputs of exactly 0.0"
@@ -117,10 +117,22 @@ def guard_text(guard: GuardReport) -> str:
     )
 
 
-def accuracy_text(accuracy: Accuracy) -> str:
-    """The loss against fp32, and the output that it is largest for."""
-    text = f"{accuracy.metric} {accuracy.value:.4g} against fp32"
+def print_accuracy(accuracy: Accuracy) -> None:
+    """The loss against fp32, and the output that it is largest for; where the plan has a budget, whether it holds."""
+    print_line(f"loss      {_loss(accuracy)}")
+    worst: dict[str, BoundLoss] = {}
+    for bound in accuracy.bounds:
+        if bound.text not in worst or bound.share > worst[bound.text].share:
+            worst[bound.text] = bound
+    for number, bound in enumerate(worst.values()):
+        verdict = "kept" if bound.kept else "NOT kept"
+        label = "" if number else "budget"
+        print_line(f"{label:<10}{bound.text} is {verdict} on this stream: output {bound.output} has {bound.loss:.4g}")
+
+
+def _loss(accuracy: Accuracy) -> str:
     if not accuracy.outputs:
-        return f"{text}: the model has no float output"
+        return "the model has no float output"
     worst = max(accuracy.outputs, key=lambda name: accuracy.outputs[name].relrmse)
-    return f"{text}; output {worst} is off by at most {accuracy.outputs[worst].max_abs:.4g}"
+    error = accuracy.outputs[worst]
+    return f"relrmse {error.relrmse:.4g} against fp32; output {worst} is off by at most {error.max_abs:.4g}"

@@ -25,7 +25,7 @@ from reuse_compiler.cli.options import (
     require_threads,
 )
 from reuse_compiler.cli.recording import open_for
-from reuse_compiler.cli.report_table import accuracy_text, guard_text, print_layers, print_summary
+from reuse_compiler.cli.report_table import guard_text, print_accuracy, print_layers, print_summary
 from reuse_compiler.cli.text import counted, percent
 from reuse_compiler.errors import HardwareError, ReuseError
 from reuse_compiler.files import write_text
@@ -225,7 +225,7 @@ def print_run(report: Report | SessionReport) -> None:
     print_line(
         f"stream    {report.stream.name}: {counted(frames, 'frame')} in {counted(report.stream.sequences, 'sequence')}"
     )
-    print_line(f"loss      {accuracy_text(report.accuracy)}")
+    print_accuracy(report.accuracy)
     if report.guard is not None:
         print_line(f"guard     {guard_text(report.guard)}")
     if report.refreshed or report.drift_refreshes:

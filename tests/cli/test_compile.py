@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 import pytest
 
@@ -111,6 +112,10 @@ def test_to_a_budget(invoke: Invoke, model: Path, save: Save, tmp_path: Path) ->
     stream = save(image=recording(24))
     done = invoke("compile", model, "--stream", stream, "--budget", "relrmse<=0.1", "-o", tmp_path / "out")
     assert "budget    relrmse<=0.1\nchosen    on 16 frames: reuse " in done.stdout
+    assert "budget    relrmse<=0.1 is kept on this stream: output score has 0." in done.stdout
+    accuracy = json.loads((tmp_path / "out/report.json").read_text())["accuracy"]
+    assert (accuracy["metric"], accuracy["budget"], accuracy["kept"]) == ("relrmse", 0.1, True)
+    assert 0 < accuracy["value"] <= 0.1
     fitted = json.loads(invoke("fit", model, "--stream", stream, "--budget", "relrmse<=0.1", "--json").stdout)
     plan = json.loads((tmp_path / "out/plan.json").read_text())
     assert (plan["sites"], plan["budget"]) == (fitted["sites"], fitted["budget"])
@@ -130,3 +135,12 @@ def test_a_budget_chooses_and_a_plan_has_its_own(invoke: Invoke, model: Path, pl
         assert (done.status, complaint in done.stderr) == (2, True), done.stderr
     assert "6 frames are too few" in invoke("compile", model, "--stream", stream, *budget).complaint
     assert not (model.parent / "out").exists()
+
+
+def test_a_run_that_exceeds_the_budget_says_so(invoke: Invoke, model: Path, save: Save, tmp_path: Path) -> None:
+    stream = save(image=recording(24))
+    assert invoke("compile", model, "--stream", stream, "--budget", "relrmse<=0.1", "-o", tmp_path / "out").status == 0
+    np.savez(tmp_path / "loud.npz", image=40 * recording(6))
+    for executor in ("accelerator", "portable"):
+        done = invoke("run", tmp_path / "out", "--stream", tmp_path / "loud.npz", "--executor", executor)
+        assert "budget    relrmse<=0.1 is NOT kept on this stream: output score has " in done.stdout

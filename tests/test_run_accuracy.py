@@ -1,0 +1,91 @@
+"""A run is judged by the budget of its plan, on the stream that it saw."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reuse_compiler.backend.accelerator.hardware import load_hardware
+from reuse_compiler.compiling import compile_model
+from reuse_compiler.directory import CompiledDirectory
+from reuse_compiler.errors import BudgetError, StreamError
+from reuse_compiler.frontend import Model
+from reuse_compiler.plan import BudgetRecord, PartRecord, Plan
+from reuse_compiler.run_accuracy import RunAccuracy
+from reuse_compiler.running import run_session
+from reuse_compiler.streams import open_stream
+from tests.small_network import small_model, small_plan
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return small_model()
+
+
+def with_budget(model: Model, text: str) -> Plan:
+    part = PartRecord(frames=9, reuse=0.5, loss=0.5)
+    record = BudgetRecord(text=text, calibration=part, verification=part)
+    return small_plan(model).model_copy(update={"budget": record})
+
+
+def rows(*values: float) -> dict[str, object]:
+    return {"y": np.array([values], np.float32)}
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_without_a_budget_it_is_the_relative_error(model: Model, planned: bool) -> None:
+    accuracy = RunAccuracy(model, small_plan(model) if planned else None)
+    accuracy.add(rows(1, 2, 3, 4), rows(1, 2, 3, 4.5))
+    found = accuracy.report()
+    assert (found.metric, found.budget, found.kept, found.bounds) == ("relrmse", None, None, [])
+    assert found.value == found.outputs["y"].relrmse == pytest.approx(0.25 / math.sqrt(1.25))
+
+
+def test_the_bound_that_is_used_most_stands_for_the_budget(model: Model) -> None:
+    accuracy = RunAccuracy(model, with_budget(model, "relrmse<=0.5; decision@2.5:y[..., 2:]<=0.75"))
+    accuracy.add(rows(1, 2, 3, 4), rows(1, 2, 2, 4))
+    found = accuracy.report()
+    relative, decision = found.bounds
+    assert (decision.loss, decision.limit, decision.output, decision.kept) == (0.5, 0.75, "y", True)
+    assert relative.loss == pytest.approx(0.5 / math.sqrt(1.25)) and relative.kept
+    assert (found.metric, found.value, found.budget) == ("relrmse", relative.loss, 0.5)
+    accuracy.add(rows(1, 2, 3, 4), rows(1, 2, 2, 2))
+    found = accuracy.report()
+    assert (found.metric, found.value, found.budget) == ("relrmse", found.outputs["y"].relrmse, 0.5)
+    assert found.kept is False
+    only = RunAccuracy(model, with_budget(model, "relrmse<=50; decision@2.5:y[..., 2:]<=0.25"))
+    only.add(rows(1, 2, 3, 4), rows(1, 2, 2, 4))
+    assert (only.report().metric, only.report().value, only.report().budget) == ("decision@2.5:y[..., 2:]", 0.5, 0.25)
+    assert [bound.kept for bound in only.report().bounds] == [True, False] and only.report().kept is False
+
+
+def test_a_limit_of_zero_is_kept_by_no_loss_alone(model: Model) -> None:
+    accuracy = RunAccuracy(model, with_budget(model, "argmax<=0"))
+    accuracy.add(rows(1, 2, 3, 4), rows(0, 0, 0, 4))
+    assert (accuracy.report().kept, accuracy.report().bounds[0].share) == (True, 0)
+    accuracy.add(rows(1, 2, 3, 4), rows(5, 0, 0, 4))
+    assert (accuracy.report().kept, accuracy.report().bounds[0].share) == (False, math.inf)
+
+
+def test_a_budget_of_another_model_is_one_line(model: Model) -> None:
+    with pytest.raises(BudgetError, match="the model has no output z"):
+        RunAccuracy(model, with_budget(model, "relrmse:z<=1"))
+    with pytest.raises(StreamError, match="output y of the fp32 model is not finite"):
+        RunAccuracy(model, with_budget(model, "relrmse<=1")).add(rows(1, 2, 3, math.nan), rows(1, 2, 3, 4))
+
+
+def test_both_executors_judge_it(model: Model, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    generator = np.random.default_rng(5)
+    x = np.cumsum(generator.standard_normal((8, 1, 2, 8, 8)) * 0.1, axis=0).astype(np.float32)
+    stream = open_stream([{"x": frame} for frame in x], model.inputs)
+    plan = with_budget(model, "relrmse<=1e-6")
+    report = compile_model(model, plan, folder, stream=stream, hardware=load_hardware("isca18"), threads=1)
+    assert report is not None
+    portable = run_session(CompiledDirectory.open(folder), stream, model=model, threads=1)
+    for accuracy in (report.accuracy, portable.accuracy):
+        assert (accuracy.metric, accuracy.budget, accuracy.kept) == ("relrmse", 1e-6, False)
+        assert accuracy.value == accuracy.outputs["y"].relrmse > 1e-6

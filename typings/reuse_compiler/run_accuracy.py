@@ -1,0 +1,1 @@
+../../reuse_compiler/run_accuracy.py
