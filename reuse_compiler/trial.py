@@ -69,10 +69,22 @@ class Slot:
 
 @dataclass(frozen=True)
 class TrialFrame:
-    """What a frame gave: the model's outputs by name, and how many elements of each slot changed: int64 [slots]."""
+    """What a frame gave.
+
+    Parameters
+    ----------
+    outputs : dict of str to array
+        The model's, by name.
+    changed : int64 array [slots]
+        How many elements of each slot changed.
+    held : dict of str to float32 array
+        By slot, the centroids that its elements hold, as steps from zero: the index minus `zero`; of a recurrent layer
+        after each step. Valid until the next frame.
+    """
 
     outputs: Arrays
     changed: NDArray[np.int64]
+    held: Arrays
 
 
 class Trial:
@@ -135,7 +147,7 @@ class Trial:
                 if not self._reverse[name]:  # which starts every frame with nothing held
                     held[name][...] = after[-1]
             past, held, binding, following = held, past, following, binding
-            yield TrialFrame(outputs, changed)
+            yield TrialFrame(outputs, changed, {**past, **steps})
 
     def _fixed(self, quantizers: Mapping[str, LinearQuantizer]) -> Arrays:
         """The quantizers as inputs."""
