@@ -50,15 +50,20 @@ class OutputError:
         return math.sqrt(self.squared_error / self.elements) if self.elements else 0.0
 
     @property
+    def variance(self) -> float:
+        """Of the fp32 output; 0 where it never varies."""
+        mean_square = self.squares / max(self.elements, 1)
+        variance = mean_square - (self.total / max(self.elements, 1)) ** 2
+        return variance if variance > 1e-12 * mean_square else 0.0
+
+    @property
     def relrmse(self) -> float:
         """Relative root mean squared error; 0 is perfect."""
         if self.elements == 0 or self.squared_error == 0.0:
             return 0.0
         if math.isinf(self.squared_error):
             return math.inf
-        mean_square = self.squares / self.elements
-        variance = mean_square - (self.total / self.elements) ** 2
-        scale = variance if variance > 1e-12 * mean_square else mean_square
+        scale = self.variance or self.squares / self.elements
         return math.sqrt(self.squared_error / self.elements / scale) if scale > 0 else math.inf
 
 

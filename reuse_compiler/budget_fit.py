@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reuse_compiler.budget import Bound, parse_budget
 from reuse_compiler.errors import BudgetError, StreamError
 from reuse_compiler.frontend import Model
+from reuse_compiler.guard_observation import observe_guard
 from reuse_compiler.macs import model_macs
 from reuse_compiler.metrics import Judge
 from reuse_compiler.model_profile import Profile
@@ -19,6 +20,7 @@ from reuse_compiler.plan import BudgetRecord, ModelRef, PartRecord, Plan, Quanti
 from reuse_compiler.profiling import profile
 from reuse_compiler.quantizers import LinearQuantizer
 from reuse_compiler.reference import Reference
+from reuse_compiler.refresh import RefreshPlan
 from reuse_compiler.search.candidate import Range
 from reuse_compiler.search.evaluator import Evaluator
 from reuse_compiler.search.search import Found, Progress, search
@@ -61,6 +63,8 @@ def fit_to_budget(
     state: Mapping[str, str] | None = None,
     rounds: int = 4,
     jobs: int | None = None,
+    guard: bool = True,
+    refresh: int | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """The plan with the most reuse that keeps `budget`.
@@ -81,6 +85,11 @@ def fit_to_budget(
         Of refinement; each takes about twice as many runs of the calibration part as the model has tensors to reuse.
     jobs : int, optional
         Candidates evaluated at once; by default one a core.
+    guard : bool
+        Give the plan a guard that nothing in the recording sets off: where another stream leaves what was seen there, a
+        session quantizes the next frame anew; see :mod:`reuse_compiler.guard`.
+    refresh : int, optional
+        Every linear output is computed anew once in so many frames; see :mod:`reuse_compiler.refresh`.
     progress : callable, optional
         Called with ("search", steps done, steps in all).
 
@@ -88,10 +97,15 @@ def fit_to_budget(
     ------
     BudgetError
         Where the budget names what is not there, or bounds the relative error of an output that is constant.
+    PlanError
+        Where `refresh` is below 1.
     StreamError
         Where the recording is too short to split, or an output of the fp32 model is not finite.
     """
     fed_back = dict(state or {})
+    rolling = None if refresh is None else RefreshPlan(every=refresh)
+    if rolling is not None:
+        rolling.check()
     bounds = parse_budget(budget, model.outputs)
     whole = _hold(model, stream, fed_back)
     if len(whole.held) < MIN_FRAMES:
@@ -121,9 +135,13 @@ def fit_to_budget(
         found = search(evaluator(calibration), evaluator(verification), seen, rounds=rounds, progress=progress)
     quantizers = {} if found is None else found.calibration.candidate.quantizers(ranges)
     reason = _reason(budget, calibration, verification, found)
+    # As one stretch, and from where the verification starts: whoever runs it again meets the one or the other.
+    watched = observe_guard(trial, quantizers, [*whole, *verification], fed_back) if guard else None
     return Plan(
         model=ModelRef(path=str(model.path), sha256=model.sha256),
         state=fed_back,
+        refresh=rolling if quantizers else None,
+        guard=watched,
         budget=_record(budget, calibration, verification, found),
         sites=[_site_plan(site, quantizers.get(site.input), reason) for site in sites],
     )

@@ -80,11 +80,15 @@ class TrialFrame:
     held : dict of str to float32 array
         By slot, the centroids that its elements hold, as steps from zero: the index minus `zero`; of a recurrent layer
         after each step. Valid until the next frame.
+    squares : list of float64 array [channels], or None
+        By slot, mean squares of what the elements of a channel changed by, in steps; of a recurrent layer over the last
+        step. Where they were asked for, and not of a frame that begins a sequence.
     """
 
     outputs: Arrays
     changed: NDArray[np.int64]
     held: Arrays
+    squares: Sequence[NDArray[np.float64]] | None = None
 
 
 class Trial:
@@ -126,9 +130,15 @@ class Trial:
             raise ModelError(f"{self._where}: an input or output is no array of numbers: give a plan by hand")
 
     def run(
-        self, quantizers: Mapping[str, LinearQuantizer], frames: Iterable[Frame], state: Mapping[str, str]
+        self,
+        quantizers: Mapping[str, LinearQuantizer],
+        frames: Iterable[Frame],
+        state: Mapping[str, str],
+        *,
+        squares: bool = False,
     ) -> Iterator[TrialFrame]:
-        """Run `frames` with the tensors in `quantizers` quantized, the others as they are; `state` is fed back.
+        """Run `frames` with the tensors in `quantizers` quantized, the others as they are; `state` is fed back. `squares`
+        asks for those of the changes.
 
         Raises ModelError where onnxruntime fails.
         """
@@ -146,8 +156,9 @@ class Trial:
             for name, after in steps.items():
                 if not self._reverse[name]:  # which starts every frame with nothing held
                     held[name][...] = after[-1]
+            moved = [_squares(slot, past, held) for slot in self.slots] if squares and not frame.start else None
             past, held, binding, following = held, past, following, binding
-            yield TrialFrame(outputs, changed, {**past, **steps})
+            yield TrialFrame(outputs, changed, {**past, **steps}, moved)
 
     def _fixed(self, quantizers: Mapping[str, LinearQuantizer]) -> Arrays:
         """The quantizers as inputs."""
@@ -209,6 +220,14 @@ class Trial:
 
 def _shape(slot: Slot) -> tuple[int, ...]:
     return slot.sites[0].frame_shape
+
+
+def _squares(slot: Slot, past: Arrays, held: Arrays) -> NDArray[np.float64]:
+    change = held[slot.name] - past[slot.name]
+    axis = slot.sites[0].channel_axis % change.ndim
+    return np.asarray(
+        np.square(change, dtype=np.float64).mean(axis=tuple(other for other in range(change.ndim) if other != axis))
+    )
 
 
 def _inputs(quantizer: LinearQuantizer | None, channel_rank: int) -> Sequence[NDArray[np.float32]]:

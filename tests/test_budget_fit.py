@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reuse_compiler import frontend
 from reuse_compiler.accuracy import Deviation
 from reuse_compiler.budget_fit import MIN_FRAMES, fit_to_budget
-from reuse_compiler.errors import BudgetError, StreamError
+from reuse_compiler.errors import BudgetError, PlanError, StreamError
 from reuse_compiler.frontend import Model
 from reuse_compiler.passes.rewrite import rewrite
 from reuse_compiler.reference import Reference
@@ -76,9 +76,25 @@ def test_the_plan_keeps_the_budget_on_both_parts(model: Model) -> None:
     assert 0 < loss_of(model, session, x[30:]) <= 0.05 * (1 + 1e-3)
 
 
+def test_nothing_that_it_was_fitted_on_sets_off_its_guard(model: Model) -> None:
+    x = walk(45)
+    plan = fit_to_budget(model, recording(model, x), "relrmse:y<=0.05", state=STATE, rounds=0, refresh=7)
+    assert plan.guard is not None and plan.guard.clipped.keys() == plan.quantizers().keys()
+    assert plan.refresh is not None and plan.refresh.every == 7
+    for seen in (x, x[30:]):
+        session = Session(rewrite(model, plan), threads=1)
+        loss_of(model, session, seen)
+        assert (session.statistics.guard_resets, session.statistics.frames_beyond_range) == ({}, 0)
+    loss_of(model, session, 20 * x)
+    assert session.statistics.frames_beyond_range > 0
+    without = fit_to_budget(model, recording(model, x), "relrmse:y<=0.05", state=STATE, rounds=0, guard=False)
+    assert (without.guard, without.refresh, without.sites) == (None, None, plan.sites)
+
+
 def test_where_nothing_keeps_it_the_plan_is_dense(model: Model) -> None:
     plan = fit_to_budget(model, recording(model, walk(20)), "relrmse:y<=0", state=STATE, rounds=0)
     assert {site.mode for site in plan.sites} == {"dense"}
+    assert (plan.guard, plan.refresh) == (None, None)
     assert plan.sites[0].reason.startswith("dense: no plan keeps relrmse:y<=0 on 13 frames")
 
 
@@ -88,5 +104,7 @@ def test_bad_input_is_one_line(model: Model) -> None:
         fit_to_budget(model, recording(model, x[1:]), "relrmse:y<=0.1", state=STATE)
     with pytest.raises(BudgetError, match="output fixed of the fp32 model is one value throughout"):
         fit_to_budget(model, recording(model, x), "relrmse:fixed<=0.1", state=STATE)
+    with pytest.raises(PlanError, match="refresh: every is 0"):
+        fit_to_budget(model, recording(model, x), "relrmse:y<=0.1", state=STATE, refresh=0)
     with pytest.raises(BudgetError, match="the model has no output z"):
         fit_to_budget(model, recording(model, x), "relrmse:z<=0.1", state=STATE)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reuse_compiler.plan import Plan
     from reuse_compiler.streams import Stream
 
-__all__ = ["Budget", "fit_to", "require_nothing_chosen"]
+__all__ = ["Budget", "Guarded", "Refresh", "fit_to", "require_budget", "require_nothing_chosen"]
 
 Budget = Annotated[
     str | None,
@@ -27,20 +27,51 @@ Budget = Annotated[
     ),
 ]
 
+Guarded = Annotated[
+    bool,
+    typer.Option(
+        "--guard/--no-guard",
+        help="With a budget: have a run quantize a frame anew where its stream leaves what the recording showed.",
+    ),
+]
+Refresh = Annotated[
+    int | None,
+    typer.Option(
+        "--refresh",
+        metavar="N",
+        help="With a budget: compute every linear output anew once in N frames.",
+        show_default=False,
+    ),
+]
+_WITH_BUDGET = {"guard": "--guard", "refresh": "--refresh"}
+
+
+def require_budget(context: typer.Context) -> None:
+    """Usage error where an option that needs a budget is given, for commands that got none."""
+    for name, option in _WITH_BUDGET.items():
+        if _given(context, name):
+            raise typer.BadParameter("goes with a budget: give one, or leave it out", param_hint=option)
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
 
 def require_nothing_chosen(context: typer.Context, chosen: Sequence[str], stream: str | None) -> None:
     """Usage error where a budget has no stream, or comes with one of the options `chosen`, which it makes needless."""
     if stream is None:
         raise typer.BadParameter("a budget is tried on a stream: give one", param_hint="--stream")
     for name in chosen:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if _given(context, name):
             raise typer.BadParameter("the budget chooses it: leave it out, or --budget", param_hint=f"--{name}")
 
 
-def fit_to(model: Model, stream: Stream, budget: str, state: Mapping[str, str]) -> Plan:
+def fit_to(
+    model: Model, stream: Stream, budget: str, state: Mapping[str, str], *, guard: bool, refresh: int | None
+) -> Plan:
     """The plan, with progress on a terminal."""
     from reuse_compiler.budget_fit import fit_to_budget
 
     with progress_bar() as progress:
-        return fit_to_budget(model, stream, budget, state=state, progress=progress)
+        return fit_to_budget(model, stream, budget, state=state, guard=guard, refresh=refresh, progress=progress)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reuse_compiler.cli.budget import Budget, fit_to, require_nothing_chosen
+from reuse_compiler.cli.budget import Budget, Guarded, Refresh, fit_to, require_budget, require_nothing_chosen
 from reuse_compiler.cli.console import print_json, print_line, progress_bar
 from reuse_compiler.cli.fit import FITTING, fit_plan
 from reuse_compiler.cli.options import (
@@ -75,6 +75,8 @@ def compile_(
     exclude: Exclude = None,
     site: SiteClusters = None,
     budget: Budget = None,
+    guard: Guarded = True,
+    refresh: Refresh = None,
     no_run: Annotated[
         bool, typer.Option("--no-run", help="Verify a few frames alone; do not interpret the stream.")
     ] = False,
@@ -96,7 +98,9 @@ def compile_(
     from reuse_compiler.plan import Plan
 
     _require_source(context, plan, stream)
-    if budget is not None:
+    if budget is None:
+        require_budget(context)
+    else:
         require_nothing_chosen(context, FITTING, stream)
     require_threads(threads)
     require_parent(output)
@@ -115,7 +119,7 @@ def compile_(
         if budget is None:
             chosen = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
         else:
-            chosen = fit_to(loaded, recording, budget, fed_back)
+            chosen = fit_to(loaded, recording, budget, fed_back, guard=guard, refresh=refresh)
     with progress_bar() as progress:
         report = compile_model(
             loaded,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reuse_compiler.cli.budget import Budget, fit_to, require_nothing_chosen
+from reuse_compiler.cli.budget import Budget, Guarded, Refresh, fit_to, require_budget, require_nothing_chosen
 from reuse_compiler.cli.console import Column, print_json, print_line, print_table
 from reuse_compiler.cli.options import (
     CentroidChoice,
@@ -67,6 +67,8 @@ def fit(
     exclude: Exclude = None,
     site: SiteClusters = None,
     budget: Budget = None,
+    guard: Guarded = True,
+    refresh: Refresh = None,
     preprocess: Preprocess = None,
     frames: Frames = None,
     state: State = None,
@@ -84,7 +86,9 @@ def fit(
 
     if profile is None and stream is None:
         raise typer.BadParameter("give a profile, or a stream to profile first", param_hint="--profile or --stream")
-    if budget is not None:
+    if budget is None:
+        require_budget(context)
+    else:
         require_nothing_chosen(context, FITTING, stream)
     require_threads(threads)
     require_file_place(output, model, profile, stream, preprocess)
@@ -101,7 +105,8 @@ def fit(
         plan = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
     else:
         assert stream is not None
-        plan = fit_to(loaded, open_for(loaded, stream, preprocess, frames, fed_back), budget, fed_back)
+        recording = open_for(loaded, stream, preprocess, frames, fed_back)
+        plan = fit_to(loaded, recording, budget, fed_back, guard=guard, refresh=refresh)
     if output is not None:
         plan.save(output)
     if json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,18 @@ from reuse_compiler.model_profile import Profile
 from reuse_compiler.search.candidate import Candidate
 from reuse_compiler.search.evaluator import Evaluator
 
-__all__ = ["Sensitivity", "allocate", "measure_sensitivity"]
+__all__ = ["Sensitivity", "allocate", "measure_sensitivity", "savings"]
 
 LEVELS = (-9, -7, -5, -3)
 """Widths at which the loss is measured, in octaves of a tensor's largest magnitude."""
+_RATIO = 1.4
+"""Step over width of these: between the memoryless quantizer and one that follows exactly."""
+_RUNS = 4000
+_FRAMES = (16, 60)
+"""All runs of the network that sensitivity takes, and the fewest and most frames of one trial."""
 _GRID = np.arange(-14, -0.9, 0.25)
-"""Widths that allocation chooses from, in the same unit."""
+"""Widths that allocation chooses from, in octaves of a tensor's largest magnitude."""
+_UNIT = 0.1
 _NOTHING = 1e-30
 
 
@@ -31,35 +37,27 @@ class Sensitivity:
     tensors : sequence of str
     widths : float64 array [tensors, grid]
     errors : float64 array [tensors, grid]
-        Squared loss, as a share of what is allowed, which adds up over tensors as far as errors are independent.
-    savings : float64 array [tensors, grid]
-        Share of the model's multiply-accumulates that is avoided.
-    ratio : float
-        Step over width.
+        Squares of relative RMSE in units of 0.1, which add up over tensors as far as errors are independent.
     """
 
     tensors: Sequence[str]
     widths: NDArray[np.float64]
     errors: NDArray[np.float64]
-    savings: NDArray[np.float64]
-    ratio: float
 
 
 def measure_sensitivity(
-    evaluator: Evaluator, profile: Profile, peaks: Mapping[str, float], ratio: float
+    evaluator: Evaluator, peaks: Mapping[str, float], shapes: Mapping[str, tuple[float, ...]]
 ) -> Sensitivity:
-    """Quantize one tensor at a time at four widths; savings are read from the profile."""
+    """Quantize one tensor at a time at four widths, on the first 16 to 60 frames."""
     tensors = list(peaks)
-    tried = [Candidate({tensor: peaks[tensor] * 2.0**level}, ratio) for tensor in tensors for level in LEVELS]
-    outcomes = evaluator.evaluate_all(tried)
-    measured = np.array([outcome.loss**2 for outcome in outcomes]).reshape(len(tensors), len(LEVELS))
-    widths = np.array([[peaks[tensor] * 2.0**level for level in _GRID] for tensor in tensors])
+    tried = [Candidate({tensor: peaks[tensor] * 2.0**level}, _RATIO, shapes) for tensor in tensors for level in LEVELS]
+    frames = min(max(_RUNS // len(tried), _FRAMES[0]), _FRAMES[1])
+    outcomes = evaluator.part(frames).evaluate_all(tried)
+    measured = np.array([(outcome.error / _UNIT) ** 2 for outcome in outcomes]).reshape(len(tensors), len(LEVELS))
     return Sensitivity(
         tensors=tensors,
-        widths=widths,
-        errors=np.array([_between(row) for row in measured]),
-        savings=np.array([_savings(profile, tensor, row, ratio) for tensor, row in zip(tensors, widths, strict=True)]),
-        ratio=ratio,
+        widths=np.array([[peaks[tensor] * 2.0**level for level in _GRID] for tensor in tensors]),
+        errors=np.array([_between(np.minimum(row, 1 / _NOTHING)) for row in measured]),
     )
 
 
@@ -82,18 +80,26 @@ def _between(measured: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array(found)
 
 
-def _savings(profile: Profile, tensor: str, widths: NDArray[np.float64], ratio: float) -> NDArray[np.float64]:
-    """A width is half the window in which an element stays; a memoryless quantizer's step is the window."""
-    sites = [site for site in profile.sites if site.input == tensor]
-    saved = [
-        sum(profile.reuse(site.node, max(ratio, 2.0) * float(width)).value * site.macs for site in sites)
-        for width in widths
-    ]
-    return np.array(saved) / max(profile.macs, 1)
+def savings(
+    profile: Profile, worth: Mapping[str, float], sensitivity: Sensitivity, ratio: float
+) -> NDArray[np.float64]:
+    """What the widths of a sensitivity save, by the profile: shares of the model's cost, float64 [tensors, grid].
+
+    `worth` is what no change at all in a site would save, by site. A width is half the window in which an element stays;
+    a memoryless quantizer's step is the window.
+    """
+    found = np.zeros(sensitivity.widths.shape)
+    for row, tensor in enumerate(sensitivity.tensors):
+        for site in profile.sites:
+            if site.input == tensor:
+                windows = max(ratio, 2.0) * sensitivity.widths[row]
+                found[row] += [profile.reuse(site.node, float(window)).value * worth[site.node] for window in windows]
+    return found
 
 
-def allocate(sensitivity: Sensitivity, price: float) -> Candidate:
-    """The widths that maximize savings minus `price` times error, tensor by tensor; of equals the smallest."""
-    best = np.argmax(sensitivity.savings - price * sensitivity.errors, axis=1)
+def allocate(sensitivity: Sensitivity, saved: NDArray[np.float64], price: float, like: Candidate) -> Candidate:
+    """The widths that maximize savings minus `price` times error, tensor by tensor; of equals the smallest. The rest
+    is as of `like`."""
+    best = np.argmax(saved - price * sensitivity.errors, axis=1)
     chosen = zip(sensitivity.tensors, sensitivity.widths, best, strict=True)
-    return Candidate({tensor: float(widths[place]) for tensor, widths, place in chosen}, sensitivity.ratio)
+    return replace(like, widths={tensor: float(widths[place]) for tensor, widths, place in chosen})

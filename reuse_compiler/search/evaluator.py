@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from reuse_compiler.search.candidate import Candidate, Range
+from reuse_compiler.search.journal import Journal
 from reuse_compiler.streams import Frame
 from reuse_compiler.trial import Trial
 
 __all__ = ["Evaluator", "Outcome"]
 
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
 Arrays = Mapping[str, NDArray[Any]]
-Loss = Callable[[Sequence[Arrays], Sequence[Arrays]], float]
+Loss = Callable[[Sequence[Arrays], Sequence[Arrays]], tuple[float, float]]
 """Takes the outputs of the fp32 model and of the candidate, frame by frame; gives the loss as a share of what is
-allowed: 1 is the bound."""
+allowed, 1 being the bound, and the relative RMSE of what is bounded: it moves with every width, where a count of wrong
+decisions stands still and jumps."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +35,17 @@ class Outcome:
     ----------
     candidate : Candidate
     reuse : float
-        Share of the model's multiply-accumulates avoided; elements count with the mean of their fan-out.
+        Share of the model's cost avoided; elements count with the mean of their fan-out.
     loss : float
         As a share of what is allowed.
+    error : float
+        Relative RMSE of what is bounded.
     """
 
     candidate: Candidate
     reuse: float
     loss: float
+    error: float
 
 
 @dataclass(frozen=True)
@@ -54,11 +62,13 @@ class Evaluator:
         By tensor.
     state : mapping of str to str
         Inputs fed back from outputs.
-    macs : int
-        Multiply-accumulates of a frame, over the whole model.
+    worth : mapping of str to float
+        By slot, the share of the model's cost that is avoided where none of its elements changes.
     loss : callable
     jobs : int
         Candidates that are evaluated at once.
+    journal : Journal
+        Outcomes that are known already.
     """
 
     trial: Trial
@@ -66,36 +76,38 @@ class Evaluator:
     references: Sequence[Arrays]
     ranges: Mapping[str, Range]
     state: Mapping[str, str]
-    macs: int
+    worth: Mapping[str, float]
     loss: Loss
     jobs: int
+    journal: Journal
 
     def evaluate(self, candidate: Candidate) -> Outcome:
         """One candidate over all frames."""
+        quantizers = candidate.quantizers(self.ranges)
+        key = self.journal.key(len(self.frames), quantizers)
+        known = self.journal.known(key)
+        if known is not None:
+            return Outcome(candidate, *known)
         changed = np.zeros(len(self.trial.slots), np.int64)
         outputs: list[Arrays] = []
-        for frame in self.trial.run(candidate.quantizers(self.ranges), self.frames, self.state):
+        for frame in self.trial.run(quantizers, self.frames, self.state):
             changed += frame.changed
             outputs.append(frame.outputs)
         elements = np.array([slot.elements for slot in self.trial.slots], np.float64) * max(len(self.frames), 1)
-        macs = np.array([slot.macs for slot in self.trial.slots], np.float64)
-        reuse = float(((1 - changed / elements) * macs).sum()) / max(self.macs, 1)
-        return Outcome(candidate, reuse, self.loss(self.references, outputs))
+        worth = np.array([self.worth[slot.name] for slot in self.trial.slots], np.float64)
+        reuse = float(((1 - changed / elements) * worth).sum())
+        loss, error = self.loss(self.references, outputs)
+        self.journal.write(key, (reuse, loss, error))
+        return Outcome(candidate, reuse, loss, error)
 
     def evaluate_all(self, candidates: Sequence[Candidate]) -> list[Outcome]:
         """All candidates, several at once: onnxruntime leaves the interpreter free."""
-        run = Parallel(n_jobs=self.jobs, prefer="threads")
-        return list(run(delayed(self.evaluate)(candidate) for candidate in candidates))
+        return self.at_once(self.evaluate, candidates)
+
+    def at_once(self, make: Callable[[Given], Made], given: Sequence[Given]) -> list[Made]:
+        """Call `make` with each, several at once, in order."""
+        return list(Parallel(n_jobs=self.jobs, prefer="threads")(delayed(make)(one) for one in given))
 
     def part(self, frames: int) -> Evaluator:
         """On the first frames alone."""
-        return Evaluator(
-            self.trial,
-            self.frames[:frames],
-            self.references[:frames],
-            self.ranges,
-            self.state,
-            self.macs,
-            self.loss,
-            self.jobs,
-        )
+        return replace(self, frames=self.frames[:frames], references=self.references[:frames])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import numpy as np
 
 from reuse_compiler.search.candidate import Candidate
@@ -34,24 +37,32 @@ def scale_to_bound(
     return best
 
 
-def refine(evaluator: Evaluator, start: Outcome, rounds: int) -> Outcome:
+def refine(
+    evaluator: Evaluator, start: Outcome, rounds: int, until: float | None, done: Callable[[], None]
+) -> Outcome:
     """Move widths where the reuse gained is worth the loss, for at most `rounds` rounds of twice as many trials as there
-    are tensors, and some thirty more.
+    are tensors, and some thirty more; none begins after `until`, by :func:`time.monotonic`.
 
     In a round each tensor is tried a move wider and a move narrower. For each of 13 prices of a loss every tensor takes
-    the move that pays best, whole and half; these are tried together, and the best two scaled to the bound.
+    the move that pays best, whole and half; these are tried together, and the best two scaled to the bound. `done` is
+    called after each round.
     """
     best, move = start, _FIRST_MOVE
     for _ in range(rounds):
+        if until is not None and time.monotonic() >= until:
+            break
         steps = _worthwhile(evaluator, best, move)
         tried = evaluator.evaluate_all(steps)
         promising = sorted(tried, key=lambda outcome: outcome.reuse - 0.08 * np.log2(max(outcome.loss, 0.05)))[-2:]
-        scaled = [scale_to_bound(evaluator, outcome.candidate, -1.0, 0.6, 4) for outcome in promising]
+        scaled = evaluator.at_once(
+            lambda outcome: scale_to_bound(evaluator, outcome.candidate, -1.0, 0.6, 4), promising
+        )
         kept = [outcome for outcome in (*tried, *scaled) if outcome is not None and outcome.loss <= 1]
         found = max([best, *kept], key=lambda outcome: outcome.reuse)
         if found.reuse - best.reuse < _GAIN:
             move *= 0.6
         best = found
+        done()
         if move < _LAST_MOVE:
             break
     return best
@@ -61,11 +72,13 @@ def _worthwhile(evaluator: Evaluator, best: Outcome, move: float) -> list[Candid
     """Candidates around `best`, one or two for each price."""
     tensors = list(best.candidate.widths)
     moves = [move, -move]
-    tried = evaluator.evaluate_all([_moved(best.candidate, {t: octaves}) for octaves in moves for t in tensors])
+    tried = evaluator.evaluate_all([best.candidate.moved({t: octaves}) for octaves in moves for t in tensors])
     gains = np.zeros((3, len(tensors)))
     losses = np.zeros((3, len(tensors)))
     gains[1:] = np.array([outcome.reuse - best.reuse for outcome in tried]).reshape(2, -1)
-    losses[1:] = np.array([outcome.loss - best.loss for outcome in tried]).reshape(2, -1)
+    # Of counts the error says more than the loss, which stands still and jumps.
+    errors = np.array([outcome.error for outcome in tried]).reshape(2, -1)
+    losses[1:] = errors / max(best.error, 1e-12) - 1
     octaves = np.array([0.0, *moves])
     found: dict[tuple[float, ...], Candidate] = {}
     for price in _PRICES:
@@ -73,10 +86,5 @@ def _worthwhile(evaluator: Evaluator, best: Outcome, move: float) -> list[Candid
         for share in (1.0, 0.5):
             step = tuple(share * taken)
             if any(step):
-                found.setdefault(step, _moved(best.candidate, dict(zip(tensors, step, strict=True))))
+                found.setdefault(step, best.candidate.moved(dict(zip(tensors, step, strict=True))))
     return list(found.values())
-
-
-def _moved(candidate: Candidate, octaves: dict[str, float]) -> Candidate:
-    widths = {tensor: width * 2.0 ** octaves.get(tensor, 0.0) for tensor, width in candidate.widths.items()}
-    return Candidate(widths, candidate.ratio)

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from reuse_compiler.model_profile import Profile
-from reuse_compiler.search.allocation import allocate, measure_sensitivity
+from reuse_compiler.search.allocation import allocate, measure_sensitivity, savings
 from reuse_compiler.search.candidate import Candidate
 from reuse_compiler.search.evaluator import Evaluator, Outcome
 from reuse_compiler.search.refinement import refine, scale_to_bound
 
-__all__ = ["Found", "search"]
+__all__ = ["Found", "search", "verified"]
 
 Progress = Callable[[str, int, int | None], None]
 
-RATIOS = (2.0, 1.6, 0.25)
-"""Steps over widths: the paper's memoryless quantizer, one with hysteresis, one that holds on and then follows exactly.
+RATIOS = (2.0, 1.4, 0.5)
+"""Steps over widths: the paper's memoryless quantizer, one with hysteresis, one that holds on and then follows closely.
 Which is best differs from model to model."""
 _PRICES = np.geomspace(0.002, 0.5, 8)
-_SENSITIVITY_FRAMES = 60
-_BACK_OFF = 0.25
-_LARGEST_BACK_OFF = 4.0
+_PROMISING = 2
+_BACK_OFF = np.cumsum(np.repeat([1 / 16, 1 / 8, 5 / 16], 8)).reshape(3, 8)
+"""Octaves by which widths are drawn back for the verification, in the order of trying: to a half, to 1 1/2, to 4."""
 
 
 @dataclass(frozen=True)
@@ -45,57 +46,83 @@ class Found:
 
 def search(
     calibration: Evaluator,
-    verification: Evaluator,
     profile: Profile,
+    shapes: Mapping[str, tuple[float, ...]],
     *,
-    rounds: int = 4,
+    rounds: int = 3,
+    until: float | None = None,
     progress: Progress | None = None,
-) -> Found | None:
-    """The candidate with the most reuse on `calibration` that keeps the bound there and, from a cold start, on
-    `verification`; None where even widths of a sixteenth of those that calibration allows do not.
+) -> Outcome | None:
+    """The candidate with the most reuse on `calibration` that keeps the bound there; None where no width does.
 
-    1. For each ratio: sensitivity of one tensor at a time, then allocations at eight prices of a loss, scaled to the
-       bound closed loop.
-    2. The best is refined for `rounds` rounds.
-    3. All widths are drawn back by quarter octaves until the verification passes.
+    1. Sensitivity of one tensor at a time.
+    2. For each ratio: allocations at eight prices of a loss, the best two scaled to the bound closed loop.
+    3. The best is refined for `rounds` rounds, or until the clock (:func:`time.monotonic`) shows `until`.
     """
-    best: Outcome | None = None
-    for number, ratio in enumerate(RATIOS):
-        found = _allocated(calibration, profile, ratio)
-        if found is not None and (best is None or found.reuse > best.reuse):
-            best = found
-        if progress is not None:
-            progress("search", number + 1, len(RATIOS) + 1)
-    if best is None:
+    steps = len(RATIOS) + 1 + rounds
+    told = _Counter(progress, steps)
+    peaks = {tensor: max(-low, high) for tensor, (low, high) in calibration.ranges.items()}
+    sensitivity = measure_sensitivity(calibration, peaks, shapes)
+    worth = _by_site(calibration)
+    told.step()
+    found: list[Outcome] = []
+    for ratio in RATIOS:
+        saved = savings(profile, worth, sensitivity, ratio)
+        like = Candidate({}, ratio, shapes)
+        tried = calibration.evaluate_all([allocate(sensitivity, saved, float(price), like) for price in _PRICES])
+        ordered = sorted(tried, key=lambda outcome: outcome.reuse - 0.08 * np.log2(max(outcome.loss, 0.01)))
+        scaled = calibration.at_once(
+            lambda outcome: scale_to_bound(calibration, outcome.candidate), ordered[-_PROMISING:]
+        )
+        found.extend(outcome for outcome in (*tried, *scaled) if outcome is not None and outcome.loss <= 1)
+        told.step()
+        if until is not None and found and time.monotonic() >= until:
+            break
+    if not found:
         return None
-    best = refine(calibration, best, rounds)
-    if progress is not None:
-        progress("search", len(RATIOS) + 1, len(RATIOS) + 1)
-    return _verified(calibration, verification, best)
+    best = refine(calibration, max(found, key=lambda outcome: outcome.reuse), rounds, until, told.step)
+    told.finish()
+    return best
 
 
-def _allocated(evaluator: Evaluator, profile: Profile, ratio: float) -> Outcome | None:
-    """The best allocation of a ratio that keeps the bound."""
-    peaks = {tensor: max(-low, high) for tensor, (low, high) in evaluator.ranges.items()}
-    sensitivity = measure_sensitivity(evaluator.part(_SENSITIVITY_FRAMES), profile, peaks, ratio)
-    tried = evaluator.evaluate_all([allocate(sensitivity, float(price)) for price in _PRICES])
-    promising = sorted(tried, key=lambda outcome: outcome.reuse - 0.08 * np.log2(max(outcome.loss, 0.01)))[-3:]
-    scaled = [scale_to_bound(evaluator, outcome.candidate) for outcome in promising]
-    kept = [outcome for outcome in (*tried, *scaled) if outcome is not None and outcome.loss <= 1]
-    return max(kept, key=lambda outcome: outcome.reuse, default=None)
+def verified(calibration: Evaluator, verification: Evaluator, best: Outcome) -> Found | None:
+    """`best`, or where it fails the verification all its widths drawn back until both parts pass, each from a cold start.
 
-
-def _verified(calibration: Evaluator, verification: Evaluator, best: Outcome) -> Found | None:
-    octaves, candidate, seen = 0.0, best.candidate, best
-    while octaves <= _LARGEST_BACK_OFF:
-        judged = verification.evaluate(candidate)
-        if judged.loss <= 1 and seen.loss <= 1:
-            return Found(seen, judged, octaves)
-        octaves += _BACK_OFF
-        candidate = _drawn_back(best.candidate, octaves)
-        seen = calibration.evaluate(candidate)
+    Eight at a time, sixteenths of an octave apart and coarser later: the most reuse of the first eight that have any that
+    passes; None where even a sixteenth of the widths does not.
+    """
+    first = verification.evaluate(best.candidate)
+    if first.loss <= 1 and best.loss <= 1:
+        return Found(best, first, 0.0)
+    for octaves in _BACK_OFF:
+        candidates = [best.candidate.scaled(-float(octave)) for octave in octaves]
+        judged = zip(calibration.evaluate_all(candidates), verification.evaluate_all(candidates), octaves, strict=True)
+        passed = [Found(*found, float(octave)) for *found, octave in judged if max(one.loss for one in found) <= 1]
+        if passed:
+            return max(passed, key=lambda found: found.calibration.reuse)
     return None
 
 
-def _drawn_back(candidate: Candidate, octaves: float) -> Candidate:
-    return candidate.scaled(-octaves)
+def _by_site(evaluator: Evaluator) -> dict[str, float]:
+    """The worth of slots, shared out among their sites by multiply-accumulates."""
+    return {
+        site.node: evaluator.worth[slot.name] * site.macs / max(slot.macs, 1)
+        for slot in evaluator.trial.slots
+        for site in slot.sites
+    }
+
+
+class _Counter:
+    """Tells how many of the steps are done."""
+
+    def __init__(self, progress: Progress | None, steps: int) -> None:
+        self._progress, self._steps, self._done = progress, steps, 0
+
+    def step(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress("search", self._done, self._steps)
+
+    def finish(self) -> None:
+        while self._done < self._steps:
+            self.step()

@@ -14,6 +14,7 @@ from reuse_compiler.cli.fit import fit as fit_command
 from reuse_compiler.fitting import fit
 from reuse_compiler.frontend import load
 from reuse_compiler.plan import Plan
+from tests.cli.conftest import recording
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Invoke
@@ -148,3 +149,19 @@ def test_a_budget_needs_a_stream_and_chooses_the_rest(invoke: Invoke, model: Pat
     unknown = invoke("fit", model, "--stream", stream, "--budget", "rmse<=0.1")
     assert unknown.status == 1
     assert "no metric is called rmse" in unknown.stderr
+
+
+def test_guard_and_refresh_go_with_a_budget(invoke: Invoke, model: Path, stream: Path, tmp_path: Path) -> None:
+    for option in (("--no-guard",), ("--guard",), ("--refresh", 9)):
+        for command in ("fit", "compile"):
+            done = invoke(command, model, "--stream", stream, "-o", tmp_path / "new", *option)
+            assert (done.status, "goes with a budget" in done.stderr) == (2, True)
+    images = np.repeat(recording(1), 15, axis=0)
+    images[:, 0, 0, 0] += np.arange(15, dtype=np.float32) / 64
+    np.savez(tmp_path / "s.npz", image=images)
+    budget = ("--stream", tmp_path / "s.npz", "--budget", "relrmse<=0.1", "--json")
+    plan = json.loads(invoke("fit", model, *budget, "--refresh", 9).stdout)
+    assert plan["refresh"] == {"every": 9} and set(plan["guard"]["clipped"]) == {"conv", "fc1", "fc2"}
+    bare = json.loads(invoke("fit", model, *budget, "--no-guard").stdout)
+    assert (bare["refresh"], bare["guard"], bare["sites"]) == (None, None, plan["sites"])
+    assert "every is 0" in invoke("fit", model, *budget, "--refresh", 0).complaint

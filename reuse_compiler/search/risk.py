@@ -1,0 +1,186 @@
+"""Risk: how much of a budget a candidate uses, with what its errors make likely on other frames counted in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from reuse_compiler.accuracy import OutputError
+from reuse_compiler.budget import Bound
+from reuse_compiler.metrics import Judge
+
+__all__ = ["SAFETY", "Flips", "Risk", "allowance"]
+
+SAFETY = 0.5
+"""The share of a limit that a count of wrong decisions may use in calibration, at least. Reuse carries over to frames not
+seen, counts do not: calibrated at the whole limit, every third of nine recordings exceeded it later, at half of it none.
+"""
+
+_CONFIDENCE = 0.9
+"""How often as many other frames are to keep the limit where decisions turn independently of each other."""
+
+_RELATIVE = 0.1
+"""Largest relative RMSE of an output whose decisions are bounded. A count alone says nothing of a part in which nothing
+comes near its threshold."""
+
+_FINEST = -20
+_COARSEST = 6
+_PER_OCTAVE = 2
+_BINS = (_COARSEST - _FINEST) * _PER_OCTAVE
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Flips:
+    """Expected number of decisions that errors turn.
+
+    A decision at a distance m from its threshold turns if it errs by more than m towards it. How often that is, is seen
+    among decisions of a similar distance, errors of either sign taken for equally likely: outputs behind a softmax or a
+    sigmoid err most where they are least sure, and their errors are far from normal. Distances and errors are binned by
+    half octaves from 2^-20 to 2^6; a bin of distances shares with its neighbours.
+    """
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((_BINS, _BINS))
+
+    def add(self, margins: NDArray[Any], errors: NDArray[Any]) -> None:
+        """Distances from the threshold, not negative, and errors along them: float arrays of one shape."""
+        places = _bins(margins) * _BINS + _bins(np.nan_to_num(np.abs(errors), nan=np.inf))
+        self._counts += np.bincount(places.ravel(), minlength=_BINS * _BINS).reshape(_BINS, _BINS)
+
+    @property
+    def expected(self) -> float:
+        """Of all decisions so far."""
+        similar = self._counts.copy()
+        similar[1:] += self._counts[:-1] / 2
+        similar[:-1] += self._counts[1:] / 2
+        beyond = np.cumsum(similar[:, ::-1], axis=1)[:, ::-1]  # errors in a bin or above it
+        larger = np.diagonal(beyond) - np.diagonal(similar) / 2  # of its own bin half
+        return float((self._counts.sum(1) * larger / np.maximum(similar.sum(1), 1e-9)).sum() / 2)
+
+
+def _bins(values: NDArray[Any]) -> NDArray[np.intp]:
+    with np.errstate(divide="ignore"):
+        places = (np.log2(values) - _FINEST) * _PER_OCTAVE
+    return np.clip(places, 0, _BINS - 1).astype(np.intp)
+
+
+class Risk:
+    """Counts what a candidate does to the outputs that `bounds` bound.
+
+    Parameters
+    ----------
+    bounds : sequence of Bound
+    scales : sequence of float
+        The variance of each bound's fp32 output over the whole recording; 0 where it is constant. A part's own variance
+        would judge a part in which little happens by another measure than the rest.
+    judge : Judge
+        Of the same bounds.
+    recorded : int
+        Frames of the whole recording.
+    """
+
+    def __init__(self, bounds: Sequence[Bound], scales: Sequence[float], judge: Judge, recorded: int) -> None:
+        self._judge = judge
+        self._recorded = recorded
+        self._counts = [
+            (bound, scale, OutputError(), Flips(), np.zeros(2)) for bound, scale in zip(bounds, scales, strict=True)
+        ]
+
+    def add(self, reference: Arrays, values: Arrays) -> None:
+        """Take one frame's outputs of the fp32 model and of the candidate."""
+        self._judge.add(reference, values)
+        for bound, _, error, flips, totals in self._counts:
+            exact = np.asarray(reference[bound.output])[bound.index]
+            value = np.asarray(values[bound.output])[bound.index]
+            error.add(exact, value)
+            if bound.metric in ("f1", "decision"):
+                _threshold(bound, exact, value, flips, totals)
+            elif bound.metric == "argmax" and exact.ndim and exact.shape[-1] > 1:
+                _best(bound, exact, value, flips, totals)
+
+    @property
+    def error(self) -> float:
+        """The largest relative RMSE of what is bounded."""
+        return max((_relative(error, scale) for _, scale, error, *_ in self._counts), default=0.0)
+
+    @property
+    def strict(self) -> float:
+        """The largest share of a limit that is used on these frames; 1 is the bound."""
+        shares = [0.0]
+        for (bound, scale, error, *_), (_, loss) in zip(self._counts, self._judge.losses, strict=True):
+            shares.append(_of(_relative(error, scale) if bound.metric == "relrmse" else loss, bound.limit))
+        return max(shares)
+
+    @property
+    def cautious(self) -> float:
+        """The same with frames in mind that are not seen: expected counts may use :func:`allowance` of their limits; where
+        nothing is known of what to expect, counts do. Outputs that are counted err by 0.1 of their deviation."""
+        shares = [self.strict]
+        for (bound, scale, error, flips, (decisions, positives)), (_, loss) in zip(
+            self._counts, self._judge.losses, strict=True
+        ):
+            relative = _relative(error, scale)
+            if bound.metric == "relrmse":
+                continue
+            allowed = bound.limit * allowance(bound.limit, self._recorded)
+            if bound.metric not in ("f1", "decision", "argmax"):
+                shares.append(_of(loss, allowed))
+                continue
+            shares.append(relative / _RELATIVE)
+            expected = flips.expected
+            total = positives + expected if bound.metric == "f1" else decisions
+            if bound.metric == "f1" and positives == 0:
+                total = 1 + expected  # a single face seen where there is none makes all of F1
+            shares.append(_of(expected / max(total, 1e-9), allowed))
+        return max(shares)
+
+
+def allowance(limit: float, frames: int) -> float:
+    """The share of `limit` that may be used so that counts on as many other frames keep it nine times out of ten, at least
+    half: the mean of a Poisson count whose 90 % quantile is the limit. Decisions of one frame are not independent, so that
+    a frame counts as one."""
+    most = limit * frames
+    if most <= 0:
+        return SAFETY
+    return max(SAFETY, float(chi2.ppf(1 - _CONFIDENCE, 2 * (int(most) + 1))) / 2 / most)
+
+
+def _of(loss: float, limit: float) -> float:
+    if loss == 0:
+        return 0.0
+    return loss / limit if limit > 0 else np.inf
+
+
+def _relative(error: OutputError, variance: float) -> float:
+    """Relative RMSE by the recording's variance; of what never varies there is none."""
+    if error.squared_error == 0 or variance == 0:
+        return 0.0
+    return float(np.sqrt(error.squared_error / error.elements / variance))
+
+
+def _threshold(
+    bound: Bound, exact: NDArray[Any], value: NDArray[Any], flips: Flips, totals: NDArray[np.float64]
+) -> None:
+    assert bound.threshold is not None
+    margins = np.abs(exact.astype(np.float64) - bound.threshold)
+    sure = margins > bound.margin if bound.margin > 0 else np.ones(margins.shape, np.bool_)
+    flips.add(margins[sure], (value.astype(np.float64) - exact)[sure])
+    totals += [np.count_nonzero(sure), 2 * np.count_nonzero((exact > bound.threshold) & sure)]
+
+
+def _best(bound: Bound, exact: NDArray[Any], value: NDArray[Any], flips: Flips, totals: NDArray[np.float64]) -> None:
+    """How far the best class is before the second, and by how much that errs."""
+    rows = exact.reshape(-1, exact.shape[-1]).astype(np.float64)
+    others = value.reshape(rows.shape)
+    best = np.argpartition(rows, -2, axis=-1)[:, -2:]
+    two, taken = np.take_along_axis(rows, best, -1), np.take_along_axis(others, best, -1)
+    margins = np.abs(two[:, 1] - two[:, 0])
+    errors = (taken[:, 1] - taken[:, 0]) - (two[:, 1] - two[:, 0])
+    sure = margins > bound.margin if bound.margin > 0 else np.ones(margins.shape, np.bool_)
+    flips.add(margins[sure], errors[sure])
+    totals += [np.count_nonzero(sure), 0]
