@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from reuse_compiler.accuracy import OutputError
 from reuse_compiler.budget import Bound, parse_budget
 from reuse_compiler.errors import BudgetError, StreamError
 from reuse_compiler.frontend import Model
@@ -22,8 +27,11 @@ from reuse_compiler.quantizers import LinearQuantizer
 from reuse_compiler.reference import Reference
 from reuse_compiler.refresh import RefreshPlan
 from reuse_compiler.search.candidate import Range
-from reuse_compiler.search.evaluator import Evaluator
-from reuse_compiler.search.search import Found, Progress, search
+from reuse_compiler.search.channels import channel_shapes
+from reuse_compiler.search.evaluator import Evaluator, Loss
+from reuse_compiler.search.journal import Journal
+from reuse_compiler.search.risk import Risk
+from reuse_compiler.search.search import Found, Progress, search, verified
 from reuse_compiler.sites import Site, find_sites
 from reuse_compiler.streams import Frame, Stream
 from reuse_compiler.trial import Trial
@@ -34,6 +42,9 @@ MIN_FRAMES = 12
 """Fewer than these cannot be split into parts that say anything."""
 _HELD_BYTES = 1 << 30
 """How much of a recording is held, inputs and outputs of the fp32 model together."""
+
+_SHAPE_FRAMES = 40
+"""Frames from which channels' changes are known."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -54,6 +65,15 @@ class _Part:
         frames = [Frame(frame.inputs, frame.start or not number) for number, frame in enumerate(self.held[first:stop])]
         return _Part(self.name, frames, self.references[first:stop])
 
+    def fingerprint(self) -> str:
+        """A hash of the frames."""
+        digest = hashlib.sha256()
+        for frame in self.held:
+            digest.update(b"start" if frame.start else b"-")
+            for name in sorted(frame.inputs):
+                digest.update(name.encode() + np.ascontiguousarray(frame.inputs[name]).tobytes())
+        return digest.hexdigest()
+
 
 def fit_to_budget(
     model: Model,
@@ -61,10 +81,12 @@ def fit_to_budget(
     budget: str,
     *,
     state: Mapping[str, str] | None = None,
-    rounds: int = 4,
+    rounds: int = 3,
     jobs: int | None = None,
     guard: bool = True,
     refresh: int | None = None,
+    seconds: float | None = None,
+    journal: Path | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """The plan with the most reuse that keeps `budget`.
@@ -90,6 +112,11 @@ def fit_to_budget(
         session quantizes the next frame anew; see :mod:`reuse_compiler.guard`.
     refresh : int, optional
         Every linear output is computed anew once in so many frames; see :mod:`reuse_compiler.refresh`.
+    seconds : float, optional
+        Time after which no round of refinement begins. Without it the result is the same on every run.
+    journal : Path, optional
+        Where what was tried is taken down, so that a fit that was stopped goes on from there; see
+        :class:`~reuse_compiler.search.journal.Journal`.
     progress : callable, optional
         Called with ("search", steps done, steps in all).
 
@@ -102,6 +129,7 @@ def fit_to_budget(
     StreamError
         Where the recording is too short to split, or an output of the fp32 model is not finite.
     """
+    started = time.monotonic()
     fed_back = dict(state or {})
     rolling = None if refresh is None else RefreshPlan(every=refresh)
     if rolling is not None:
@@ -120,19 +148,34 @@ def fit_to_budget(
     ranges = _ranges(seen, sites)
     trial = Trial(model)
 
-    def loss(references: Sequence[Arrays], outputs: Sequence[Arrays]) -> float:
-        judge = Judge(bounds)
-        for exact, values in zip(references, outputs, strict=True):
-            judge.add(exact, values)
-        return judge.excess
+    scales = _scales(bounds, whole)
 
-    def evaluator(part: _Part) -> Evaluator:
-        macs, workers = model_macs(model, sites), jobs or os.cpu_count() or 1
-        return Evaluator(trial, part.held, part.references, ranges, fed_back, macs, loss, workers)
+    def loss(cautious: bool) -> Loss:
+        def share(references: Sequence[Arrays], outputs: Sequence[Arrays]) -> tuple[float, float]:
+            risk = Risk(bounds, scales, Judge(bounds), len(whole.held))
+            for exact, values in zip(references, outputs, strict=True):
+                risk.add(exact, values)
+            return (risk.cautious if cautious else risk.strict), risk.error
+
+        return share
+
+    macs = model_macs(model, sites)
+    worth = {slot.name: slot.macs / max(macs, 1) for slot in trial.slots}
+    workers = jobs or os.cpu_count() or 1
+
+    def evaluator(part: _Part, cautious: bool) -> Evaluator:
+        known = Journal(journal, f"{model.sha256} {budget} {part.fingerprint()}" if journal else "")
+        return Evaluator(
+            trial, part.held, part.references, ranges, fed_back, worth, loss(cautious), workers, known
+        )
 
     found = None
     if ranges:
-        found = search(evaluator(calibration), evaluator(verification), seen, rounds=rounds, progress=progress)
+        calibrating = evaluator(calibration, cautious=True)
+        until = None if seconds is None else started + seconds
+        shapes = channel_shapes(model, trial, calibration.held[:_SHAPE_FRAMES], ranges, fed_back)
+        best = search(calibrating, seen, shapes, rounds=rounds, until=until, progress=progress)
+        found = None if best is None else verified(calibrating, evaluator(verification, cautious=False), best)
     quantizers = {} if found is None else found.calibration.candidate.quantizers(ranges)
     reason = _reason(budget, calibration, verification, found)
     # As one stretch, and from where the verification starts: whoever runs it again meets the one or the other.
@@ -184,6 +227,18 @@ def _check_scale(bounds: Sequence[Bound], whole: _Part) -> None:
             f"budget {constant[0].text!r}: output {constant[0].output} of the fp32 model is one value throughout"
             f" {whole.name}: a relative error has no scale: judge another output"
         )
+
+
+def _scales(bounds: Sequence[Bound], whole: _Part) -> list[float]:
+    """The variance of what each bound bounds, of the fp32 model over the whole recording."""
+    scales = []
+    for bound in bounds:
+        error = OutputError()
+        for outputs in whole.references:
+            exact = np.asarray(outputs[bound.output])[bound.index]
+            error.add(exact, exact)
+        scales.append(error.variance)
+    return scales
 
 
 def _reason(budget: str, calibration: _Part, verification: _Part, found: Found | None) -> str:
