@@ -1,7 +1,7 @@
 """Compile ONNX models so that work repeated between consecutive inputs is done once.
 
-The verbs, in order: `load` a model, `profile` it on a stream, `fit` a plan, `rewrite` the model, run it with `Session`,
-or `lower` it to a program for the accelerator and `simulate` that. They are imported when first used.
+The verbs, in order: `load` a model, `profile` it on a stream, `fit` a plan or `fit_to_budget`, `rewrite` the model, run it
+with `Session`, or `lower` it to a program for the accelerator and `simulate` that. They are imported when first used.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ReuseError,
         Session,
         fit,
+        fit_to_budget,
         load,
         load_hardware,
         lower,
@@ -30,6 +31,7 @@ __all__ = [
     "Session",
     "__version__",
     "fit",
+    "fit_to_budget",
     "load",
     "load_hardware",
     "lower",

@@ -1,4 +1,4 @@
-"""The verbs of the Python API, in the order of the path: load, profile, fit, rewrite, lower, simulate; and Session."""
+"""The verbs of the Python API, in the order of the path: load, profile, fit (or fit_to_budget), rewrite, lower, simulate; and Session."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import onnx_ir as ir
 from reuse_compiler.backend.accelerator import lowering
 from reuse_compiler.backend.accelerator.hardware import Hardware, load_hardware
 from reuse_compiler.backend.accelerator.program import Program
+from reuse_compiler.budget_fit import fit_to_budget
 from reuse_compiler.errors import ReuseError
 from reuse_compiler.fitting import fit
 from reuse_compiler.frontend import load
@@ -20,6 +21,7 @@ __all__ = [
     "ReuseError",
     "Session",
     "fit",
+    "fit_to_budget",
     "load",
     "load_hardware",
     "lower",

@@ -101,6 +101,7 @@ def test_the_public_names() -> None:
         "Session",
         "__version__",
         "fit",
+        "fit_to_budget",
         "load",
         "load_hardware",
         "lower",
