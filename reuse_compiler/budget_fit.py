@@ -21,7 +21,8 @@ from reuse_compiler.guard_observation import observe_guard
 from reuse_compiler.macs import model_macs
 from reuse_compiler.metrics import Judge
 from reuse_compiler.model_profile import Profile
-from reuse_compiler.plan import BudgetRecord, ModelRef, PartRecord, Plan, QuantizerSpec, SitePlan
+from reuse_compiler.next_steps import next_steps
+from reuse_compiler.plan import BudgetRecord, ModelRef, NextStep, PartRecord, Plan, QuantizerSpec, SitePlan
 from reuse_compiler.profiling import profile
 from reuse_compiler.quantizers import LinearQuantizer
 from reuse_compiler.reference import Reference
@@ -165,17 +166,16 @@ def fit_to_budget(
 
     def evaluator(part: _Part, cautious: bool) -> Evaluator:
         known = Journal(journal, f"{model.sha256} {budget} {part.fingerprint()}" if journal else "")
-        return Evaluator(
-            trial, part.held, part.references, ranges, fed_back, worth, loss(cautious), workers, known
-        )
+        return Evaluator(trial, part.held, part.references, ranges, fed_back, worth, loss(cautious), workers, known)
 
     found = None
+    calibrating = evaluator(calibration, cautious=True)
     if ranges:
-        calibrating = evaluator(calibration, cautious=True)
         until = None if seconds is None else started + seconds
         shapes = channel_shapes(model, trial, calibration.held[:_SHAPE_FRAMES], ranges, fed_back)
         best = search(calibrating, seen, shapes, rounds=rounds, until=until, progress=progress)
         found = None if best is None else verified(calibrating, evaluator(verification, cautious=False), best)
+    following = {} if found is None else next_steps(calibrating, found.calibration)
     quantizers = {} if found is None else found.calibration.candidate.quantizers(ranges)
     reason = _reason(budget, calibration, verification, found)
     # As one stretch, and from where the verification starts: whoever runs it again meets the one or the other.
@@ -186,7 +186,7 @@ def fit_to_budget(
         refresh=rolling if quantizers else None,
         guard=watched,
         budget=_record(budget, calibration, verification, found),
-        sites=[_site_plan(site, quantizers.get(site.input), reason) for site in sites],
+        sites=[_site_plan(site, quantizers.get(site.input), reason, following.get(site.input)) for site in sites],
     )
 
 
@@ -263,7 +263,7 @@ def _record(budget: str, calibration: _Part, verification: _Part, found: Found |
     return BudgetRecord(text=budget, calibration=parts[0], verification=parts[1], dense_because=why)
 
 
-def _site_plan(site: Site, quantizer: LinearQuantizer | None, reason: str) -> SitePlan:
+def _site_plan(site: Site, quantizer: LinearQuantizer | None, reason: str, following: NextStep | None) -> SitePlan:
     return SitePlan(
         node=site.node,
         input=site.input,
@@ -271,4 +271,5 @@ def _site_plan(site: Site, quantizer: LinearQuantizer | None, reason: str) -> Si
         mode="dense" if quantizer is None else "reuse",
         quantizer=None if quantizer is None else QuantizerSpec.of(quantizer),
         reason=reason,
+        next=following,
     )

@@ -100,7 +100,8 @@ def _list(deadband: float | tuple[float, ...]) -> float | list[float]:
 
 
 class NextStep(Strict):
-    """What the next wider quantizer of a site would have come to, all others as they are, on the calibration frames.
+    """What the next wider quantizer of a site would have come to, all others as they are, on the first frames of the
+    calibration.
 
     Parameters
     ----------

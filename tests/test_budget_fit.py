@@ -76,6 +76,18 @@ def test_the_plan_keeps_the_budget_on_both_parts(model: Model) -> None:
     assert 0 < loss_of(model, session, x[30:]) <= 0.05 * (1 + 1e-3)
 
 
+def test_a_site_knows_what_more_would_have_come_to(model: Model) -> None:
+    x = walk(45)
+    plan = fit_to_budget(model, recording(model, x), "relrmse:y<=0.05", state=STATE, rounds=0)
+    assert plan.budget is not None and plan.budget.dense_because is None
+    steps = {site.input: site.next for site in plan.sites}
+    assert all(step is not None and step.factor == pytest.approx(2**0.5) for step in steps.values())
+    known = [step for step in steps.values() if step is not None]
+    assert max(step.reuse for step in known) > 0  # wider quantizers repeat more,
+    assert max(step.loss for step in known) > 0  # and lose more
+    assert len({(step.reuse, step.loss) for step in known}) == len(steps)
+
+
 def test_nothing_that_it_was_fitted_on_sets_off_its_guard(model: Model) -> None:
     x = walk(45)
     plan = fit_to_budget(model, recording(model, x), "relrmse:y<=0.05", state=STATE, rounds=0, refresh=7)
@@ -95,6 +107,7 @@ def test_where_nothing_keeps_it_the_plan_is_dense(model: Model) -> None:
     plan = fit_to_budget(model, recording(model, walk(20)), "relrmse:y<=0", state=STATE, rounds=0)
     assert {site.mode for site in plan.sites} == {"dense"}
     assert (plan.guard, plan.refresh) == (None, None)
+    assert [site.next for site in plan.sites] == [None] * len(plan.sites)
     assert plan.sites[0].reason.startswith("dense: no plan keeps relrmse:y<=0 on 13 frames")
 
 
