@@ -9,7 +9,6 @@ from reuse_compiler.cli.text import counted, number, percent
 
 if TYPE_CHECKING:
     from reuse_compiler.guard_plan import GuardPlan
-    from reuse_compiler.inspecting import PlanRow
     from reuse_compiler.plan import NextStep, PartRecord, Plan
 
 __all__ = ["plan_json", "print_budget", "print_options", "print_sites"]
@@ -56,33 +55,40 @@ def _signs(guard: GuardPlan) -> list[str]:
 
 
 def print_sites(plan: Plan) -> None:
-    """A row a site: the quantizer, what the next wider one would have come to, why. A reason that all share stands below."""
+    """A row a site: the quantizer, what the next wider one would have come to, and why.
+
+    A reason that all share stands below, unless it is the budget, and so does a factor.
+    """
     from reuse_compiler.inspecting import plan_rows
 
     rows = plan_rows(plan)
     reasons = dict.fromkeys(row.reason for row in rows if row.reason)
-    differ = len(reasons) > 1
-    known = any(row.next is not None for row in rows)
+    factors = dict.fromkeys(row.next.factor for row in rows if row.next is not None)
+    cells = [[row.node, row.words] for row in rows]
     columns = [Column("site", "name"), Column("chosen", "text")]
-    if known:
-        columns += [Column("next\nwidth", spare=1), Column("step:\nreuse %"), Column("\nbudget %")]
-    if differ:
+    if factors:
+        columns += [Column("wider:\nreuse %"), Column("\nbudget %")]
+        cells = [[*known, *_wider(row.next)] for known, row in zip(cells, rows, strict=True)]
+    if len(factors) > 1:
+        columns.append(Column("\nwidth"))
+        cells = [[*known, _factor(row.next)] for known, row in zip(cells, rows, strict=True)]
+    if len(reasons) > 1:
         columns.append(Column("why", "text"))
-    print_table(columns, [_cells(row, known=known, differ=differ) for row in rows])
-    if known:
-        print_line("next step: what a wider quantizer there alone would have added")
-    for reason in () if differ else reasons:
-        print_line(f"why: {reason}")
+        cells = [[*known, row.reason] for known, row in zip(cells, rows, strict=True)]
+    print_table(columns, cells)
+    if factors:
+        width = f"{number(next(iter(factors)))} times as wide" if len(factors) == 1 else "as much wider"
+        print_line(f"wider: what a quantizer {width} there alone would have added")
+    if plan.budget is None and len(reasons) == 1:
+        print_line(f"why: {next(iter(reasons))}")
 
 
-def _cells(row: PlanRow, *, known: bool, differ: bool) -> tuple[str, ...]:
-    return (row.node, row.words, *(_next(row.next) if known else ()), *([row.reason] if differ else ()))
+def _wider(step: NextStep | None) -> tuple[str, str]:
+    return ("", "") if step is None else (f"{step.reuse * 100:+.2f}", f"{step.loss * 100:+.1f}")
 
 
-def _next(step: NextStep | None) -> tuple[str, str, str]:
-    if step is None:
-        return "", "", ""
-    return f"x {number(step.factor)}", f"{step.reuse * 100:+.2f}", f"{step.loss * 100:+.1f}"
+def _factor(step: NextStep | None) -> str:
+    return "" if step is None else f"x {number(step.factor)}"
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

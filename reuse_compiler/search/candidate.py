@@ -44,7 +44,9 @@ class Candidate:
 
     def moved(self, octaves: Mapping[str, float]) -> Candidate:
         """Widths times two to the power of their tensor's `octaves`; 0 where there is none."""
-        return replace(self, widths={name: width * 2.0 ** octaves.get(name, 0.0) for name, width in self.widths.items()})
+        return replace(
+            self, widths={name: width * 2.0 ** octaves.get(name, 0.0) for name, width in self.widths.items()}
+        )
 
     def quantizers(self, ranges: Mapping[str, Range]) -> dict[str, LinearQuantizer]:
         """The quantizer of each tensor, over its range and a quarter more; the widths of those that would need more than

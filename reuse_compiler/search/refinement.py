@@ -37,9 +37,7 @@ def scale_to_bound(
     return best
 
 
-def refine(
-    evaluator: Evaluator, start: Outcome, rounds: int, until: float | None, done: Callable[[], None]
-) -> Outcome:
+def refine(evaluator: Evaluator, start: Outcome, rounds: int, until: float | None, done: Callable[[], None]) -> Outcome:
     """Move widths where the reuse gained is worth the loss, for at most `rounds` rounds of twice as many trials as there
     are tensors, and some thirty more; none begins after `until`, by :func:`time.monotonic`.
 

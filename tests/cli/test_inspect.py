@@ -160,7 +160,8 @@ def test_a_plan_says_what_was_chosen_and_what_more_would_have_come_to(
     conv, fc1, fc2 = (next(line for line in lines if line.startswith(site)) for site in ("conv ", "fc1 ", "fc2 "))
     step = json.loads(path.read_text())["sites"][0]["quantizer"]["step"]
     assert f"32 clusters, step {step:.4g}, stays within 0.25 to 0.5 by channel" in conv
-    assert "x 1.5    +1.23     +25.0" in conv
+    assert "+1.23     +25.0" in conv
+    assert "wider: what a quantizer 1.5 times as wide there alone would have added" in lines
     assert "-0.10" in fc1 and "+inf" in fc1
     assert fc2.split() == ["fc2", "dense", "nothing", "repeats"]
 
@@ -203,3 +204,13 @@ def test_a_plan_has_no_graph_and_another_json_is_no_plan(invoke: Invoke, compila
     path = fitted_to_a_budget(compilation, tmp_path)
     assert "a plan has no graph" in invoke("inspect", path, "--format", "dot").complaint
     assert "not a plan" in invoke("inspect", compilation / "compiled/report.json").complaint
+
+
+def test_steps_of_several_widths_show_them(invoke: Invoke, compilation: Path, tmp_path: Path) -> None:
+    path = fitted_to_a_budget(compilation, tmp_path)
+    plan = json.loads(path.read_text())
+    plan["sites"][1]["next"]["factor"] = 2
+    path.write_text(json.dumps(plan))
+    lines = invoke("inspect", path).stdout.splitlines()
+    assert next(line for line in lines if line.startswith("conv ")).split()[-1] == "1.5"
+    assert "wider: what a quantizer as much wider there alone would have added" in lines
