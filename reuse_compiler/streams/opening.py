@@ -52,6 +52,8 @@ def open_stream(
         - ``package.module:NAME`` or ``FILE.py:NAME``, or the Python object itself: an iterable of dicts, a reader with
           ``get_next``, or a function of no arguments that gives one of these and is called anew for each pass. In a
           dict, the key ``__start__`` is true where a sequence starts.
+
+        A `.npz` and dicts may hold labels beside the inputs: ``__labels__``, or ``__labels_<output>__`` for one output.
     model_inputs : sequence of TensorSpec
         The inputs of the model. An array of a frame has the input's shape, or lacks its batch axis of 1; its type is the
         input's; float64 is rounded to float32, anything else is an error.

@@ -16,7 +16,8 @@ __all__ = ["Sample", "Source", "import_extra"]
 
 @dataclass(frozen=True)
 class Sample:
-    """One frame as the source holds it: arrays by input name, and whether the source says that a sequence starts."""
+    """One frame as the source holds it: arrays by input name, labels among them, and whether the source says that a
+    sequence starts."""
 
     arrays: dict[str, NDArray[Any]]
     start: bool = False

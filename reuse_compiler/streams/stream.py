@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -13,18 +13,21 @@ from numpy.typing import NDArray
 from reuse_compiler.errors import StreamError
 from reuse_compiler.frontend import TensorSpec
 from reuse_compiler.streams.checks import conform
+from reuse_compiler.streams.labels import split_labels
 from reuse_compiler.streams.pictures import PictureTransform
-from reuse_compiler.streams.source import Sample, Source
+from reuse_compiler.streams.source import Source
 
 __all__ = ["Cut", "Frame", "Stream"]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One array for each input that the stream gives, in the model's full shape and type; `start`: a sequence begins."""
+    """One array for each input that the stream gives, in the model's full shape and type; `start`: a sequence begins;
+    `labels`: what the stream says is right, by its key (:mod:`reuse_compiler.streams.labels`), as it gives it."""
 
     inputs: dict[str, NDArray[Any]]
     start: bool
+    labels: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,14 +103,14 @@ class Stream:
         kept = islice(samples, None if cut.stop is None else cut.stop - cut.first)
         number = None
         for number, sample in enumerate(kept, cut.first):
-            inputs = self._checked(sample, f"{self.name}: frame {number}")
-            yield Frame(inputs, sample.start or number == cut.first)
+            arrays, labels = split_labels(sample.arrays)
+            inputs = self._checked(arrays, f"{self.name}: frame {number}")
+            yield Frame(inputs, sample.start or number == cut.first, labels)
         if number is None:
             behind = f"there is no frame {cut.first}" if cut.first else "the stream is empty"
             raise StreamError(f"{self.name}: {behind}: give at least one frame")
 
-    def _checked(self, sample: Sample, where: str) -> dict[str, NDArray[Any]]:
-        arrays = sample.arrays
+    def _checked(self, arrays: dict[str, NDArray[Any]], where: str) -> dict[str, NDArray[Any]]:
         transform = self._transform
         if transform is not None and transform.input in arrays:
             arrays = {**arrays, transform.input: transform.apply(arrays[transform.input], where)}
