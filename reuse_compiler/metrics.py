@@ -1,17 +1,19 @@
-"""Losses against the fp32 model, counted frame by frame; no output is kept."""
+"""Losses against the fp32 model, counted frame by frame; only a function of the user's own has outputs kept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reuse_compiler.accuracy import OutputError
-from reuse_compiler.budget import Bound
+from reuse_compiler.budget import CONTINUOUS, LABELLED, Bound
 from reuse_compiler.errors import StreamError
+from reuse_compiler.label_metrics import LabelLoss
+from reuse_compiler.own_metric import OwnLoss
 
 __all__ = ["Judge"]
 
@@ -19,10 +21,22 @@ Array = NDArray[Any]
 _TOP = 5
 
 
+class _Loss(Protocol):
+    """The loss of one bound, frame by frame."""
+
+    def add(self, frame: int, reference: Mapping[str, Array], values: Mapping[str, Array]) -> None:
+        """Take one frame."""
+
+    @property
+    def loss(self) -> float:
+        """Of all frames so far."""
+
+
 @dataclass
 class _Count:
-    """Sums over a stream: of one bound."""
+    """Sums over a stream: of one bound against the fp32 model."""
 
+    bound: Bound
     error: OutputError = field(default_factory=OutputError)
     wrong: int = 0
     total: int = 0
@@ -31,6 +45,31 @@ class _Count:
     lowest: float = np.inf
     highest: float = -np.inf
 
+    def add(self, frame: int, reference: Mapping[str, Array], values: Mapping[str, Array]) -> None:
+        bound = self.bound
+        exact = np.asarray(reference[bound.output])[bound.index]
+        if not np.isfinite(exact).all():
+            raise StreamError(
+                f"frame {frame}: output {bound.output} of the fp32 model is not finite: judge another output"
+            )
+        value = np.asarray(values[bound.output])[bound.index]
+        self.lowest = min(self.lowest, float(exact.min(initial=np.inf)))
+        self.highest = max(self.highest, float(exact.max(initial=-np.inf)))
+        _COUNTERS[bound.metric](bound, self, exact, value)
+
+    @property
+    def loss(self) -> float:
+        metric, error = self.bound.metric, self.error
+        if metric == "relrmse":
+            return error.relrmse
+        if metric == "rmse":
+            return error.rmse
+        if metric == "sqnr":
+            return _noise(error)
+        if metric == "f1":
+            return self.wrong / self.positives if self.positives else 0.0
+        return self.wrong / self.total if self.total else 0.0
+
 
 class Judge:
     """Counts the losses that `bounds` bound, over the frames that it is given.
@@ -38,34 +77,30 @@ class Judge:
     Attributes
     ----------
     frames : int
+    keeps_outputs : bool
+        Whether the arrays that it is given have to stay as they are: a function of the user's own looks at them again.
     """
 
     def __init__(self, bounds: Sequence[Bound]) -> None:
-        self._counts = [(bound, _Count()) for bound in bounds]
+        self._losses = [(bound, _loss(bound)) for bound in bounds]
         self.frames = 0
+        self.keeps_outputs = any(bound.own is not None for bound in bounds)
 
     def add(self, reference: Mapping[str, Array], values: Mapping[str, Array]) -> None:
-        """Take one frame's outputs of the fp32 model and of the run.
+        """Take one frame's outputs of the fp32 model, the stream's labels by their keys among them, and of the run.
 
-        Raises StreamError where an output of the fp32 model is not finite. One of the run that is not counts as wrong, with
-        an infinite error.
+        Raises StreamError where an output of the fp32 model is not finite, or labels do not fit; BudgetError where labels
+        that a bound asks for are not there. An output of the run that is not finite counts as wrong, with an infinite
+        error.
         """
-        for bound, count in self._counts:
-            exact = np.asarray(reference[bound.output])[bound.index]
-            if not np.isfinite(exact).all():
-                raise StreamError(
-                    f"frame {self.frames}: output {bound.output} of the fp32 model is not finite: judge another output"
-                )
-            value = np.asarray(values[bound.output])[bound.index]
-            count.lowest = min(count.lowest, float(exact.min(initial=np.inf)))
-            count.highest = max(count.highest, float(exact.max(initial=-np.inf)))
-            _COUNTERS[bound.metric](bound, count, exact, value)
+        for _, loss in self._losses:
+            loss.add(self.frames, reference, values)
         self.frames += 1
 
     @property
     def losses(self) -> list[tuple[Bound, float]]:
-        """The loss of each bound so far."""
-        return [(bound, _loss(bound, count)) for bound, count in self._counts]
+        """The loss of each bound so far. Raises BudgetError where a function of the user's own fails."""
+        return [(bound, loss.loss) for bound, loss in self._losses]
 
     @property
     def excess(self) -> float:
@@ -75,8 +110,26 @@ class Judge:
 
     @property
     def constant(self) -> list[Bound]:
-        """Bounds whose output is one value throughout, so that an error has no scale."""
-        return [bound for bound, count in self._counts if count.lowest >= count.highest]
+        """Bounds whose output is one value throughout, so that a relative error has no scale."""
+        return [loss.bound for _, loss in self._losses if isinstance(loss, _Count) and loss.lowest >= loss.highest]
+
+    @property
+    def silent(self) -> list[Bound]:
+        """Those among them whose output is zero throughout."""
+        return [loss.bound for _, loss in self._losses if isinstance(loss, _Count) and loss.lowest == loss.highest == 0]
+
+
+def _loss(bound: Bound) -> _Loss:
+    if bound.own is not None:
+        return OwnLoss(bound.own)
+    return LabelLoss(bound) if bound.metric in LABELLED else _Count(bound)
+
+
+def _noise(error: OutputError) -> float:
+    """Root mean squared error over the root mean square of the fp32 output."""
+    if error.squared_error == 0:
+        return 0.0
+    return float(np.sqrt(error.squared_error / error.squares)) if error.squares > 0 else np.inf
 
 
 def _share(loss: float, limit: float) -> float:
@@ -85,15 +138,7 @@ def _share(loss: float, limit: float) -> float:
     return loss / limit if limit > 0 else np.inf
 
 
-def _loss(bound: Bound, count: _Count) -> float:
-    if bound.metric == "relrmse":
-        return count.error.relrmse
-    if bound.metric == "f1":
-        return count.wrong / count.positives if count.positives else 0.0
-    return count.wrong / count.total if count.total else 0.0
-
-
-def _relrmse(bound: Bound, count: _Count, exact: Array, value: Array) -> None:
+def _error(bound: Bound, count: _Count, exact: Array, value: Array) -> None:
     count.error.add(exact, value)
 
 
@@ -143,4 +188,10 @@ def _sides(bound: Bound, exact: Array, value: Array) -> tuple[NDArray[np.bool_],
     return above, taken, sure
 
 
-_COUNTERS = {"relrmse": _relrmse, "argmax": _argmax, "top5": _top5, "decision": _decision, "f1": _f1}
+_COUNTERS = {
+    **dict.fromkeys(CONTINUOUS, _error),
+    "argmax": _argmax,
+    "top5": _top5,
+    "decision": _decision,
+    "f1": _f1,
+}

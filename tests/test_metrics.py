@@ -42,8 +42,14 @@ def top5(exact: Array, taken: Array) -> float:
     return float(np.mean((listed != exact.argmax(-1)[..., None]).all(-1)))
 
 
+def noise(exact: Array, taken: Array) -> float:
+    return float(np.sqrt(np.mean((exact.astype(float) - taken) ** 2) / np.mean(exact.astype(float) ** 2)))
+
+
 WHOLE: dict[str, Callable[[Array, Array], float]] = {
     "relrmse": lambda r, v: float(np.sqrt(np.mean((r.astype(float) - v) ** 2) / r.astype(float).var())),
+    "rmse": lambda r, v: float(np.sqrt(np.mean((r.astype(float) - v) ** 2))),
+    "sqnr": noise,
     "argmax": lambda r, v: float(np.mean(r.argmax(-1) != v.argmax(-1))),
     "top5": top5,
     "decision@0.25": lambda r, v: float(np.mean((r > 0.25) != (v > 0.25))),
@@ -63,10 +69,11 @@ def test_a_stream_is_judged_as_a_whole(text: str, frames: int, noise: float, see
     generator = np.random.default_rng(seed)
     reference = generator.standard_normal((frames, 2, 7)).astype(np.float32)
     values = (reference + noise * generator.standard_normal(reference.shape)).astype(np.float32)
-    found = loss(f"{text}<=0.1", reference, values)
+    budget = f"{text}>=20" if text == "sqnr" else f"{text}<=0.1"
+    found = loss(budget, reference, values)
     assert found == pytest.approx(WHOLE[text](reference, values), rel=1e-6)
-    assert found >= 0 and (text == "relrmse" or found <= 1)
-    assert loss(f"{text}<=0.1", reference, reference) == 0
+    assert found >= 0 and (text in ("relrmse", "rmse", "sqnr") or found <= 1)
+    assert loss(budget, reference, reference) == 0
 
 
 @pytest.mark.parametrize(("metric", "frames", "loss_"), [("decision@0", 2, 1 / 2), ("f1@0", 2, 1 / 3)])
@@ -95,6 +102,8 @@ def test_no_number_is_a_loss() -> None:
     reference = np.random.default_rng(0).standard_normal((3, 2, 7)).astype(np.float32)
     broken = np.full_like(reference, np.nan)
     assert loss("relrmse<=1", reference, broken) == np.inf
+    assert loss("rmse<=1", reference, broken) == np.inf
+    assert loss("sqnr>=20", reference, broken) == np.inf
     assert loss("decision@0<=1", reference, broken) == 1
     assert loss("top5<=1", reference, broken) == 1
     assert loss("f1@0<=1", reference, broken) == 1
@@ -115,4 +124,13 @@ def test_the_worst_bound_decides() -> None:
     assert judge("decision@0<=0", reference, reference).excess == 0
     assert judge("relrmse<=0", reference, reference + np.float32(0.1)).excess == np.inf
     assert made.frames == 30 and made.constant == []
-    assert len(judge("relrmse<=0.1", reference * 0 + 3, reference).constant) == 1
+    flat = judge("relrmse<=0.1", reference * 0 + 3, reference)
+    assert (len(flat.constant), flat.silent) == (1, [])
+    silent = judge("sqnr>=40", reference * 0, reference)
+    assert (silent.silent, silent.excess) == (silent.constant, np.inf) and len(silent.silent) == 1
+
+
+def test_no_decibel_is_lost_in_the_limit() -> None:
+    reference = np.random.default_rng(0).standard_normal((30, 2, 7)).astype(np.float32)
+    values = reference * np.float32(1 + 0.01)
+    assert judge("sqnr>=40.1", reference, values).excess > 1 > judge("sqnr>=39.9", reference, values).excess

@@ -77,6 +77,48 @@ def test_a_budget_of_another_model_is_one_line(model: Model) -> None:
         RunAccuracy(model, with_budget(model, "relrmse<=1")).add(rows(1, 2, 3, math.nan), rows(1, 2, 3, 4))
 
 
+def test_a_signal_to_noise_ratio_is_named_without_its_limit(model: Model) -> None:
+    accuracy = RunAccuracy(model, with_budget(model, "sqnr:y >= 20"))
+    accuracy.add(rows(3, 4, 0, 0), rows(3, 4, 0.3, 0.4))
+    found = accuracy.report()
+    assert (found.metric, found.budget) == ("sqnr:y", 0.1)
+    assert found.value == pytest.approx(0.1)
+
+
+def test_labels_are_judged_where_the_stream_has_them(model: Model) -> None:
+    plan = with_budget(model, "labels.argmax<=0.5; rmse<=1")
+    labels = {"__labels__": np.array([3])}
+    accuracy = RunAccuracy(model, plan)
+    accuracy.add(rows(1, 2, 3, 4), rows(1, 2, 4, 3), labels)
+    found = accuracy.report()
+    assert (found.metric, found.value, found.kept) == ("labels.argmax", 1, False)
+    assert [(bound.text, bound.kept) for bound in found.bounds] == [("labels.argmax<=0.5", False), ("rmse<=1", True)]
+    with pytest.raises(BudgetError, match="frame 1 of the stream has no labels"):
+        accuracy.add(rows(1, 2, 3, 4), rows(1, 2, 4, 3))
+    for scale, kept in ((1, None), (10, False)):
+        without = RunAccuracy(model, plan)
+        without.add(rows(1, 2, 3, 4), rows(1, 2, 3, 4 * scale))
+        assert [bound.text for bound in without.report().bounds] == ["rmse<=1"]
+        assert without.report().kept is kept  # what was not judged is not said to be kept
+
+
+def test_a_function_of_the_users_own_sees_the_whole_run(model: Model, tmp_path: Path) -> None:
+    file = tmp_path / "losses.py"
+    file.write_text(
+        "def loss(references, outputs):\n    return sum(r['y'][0, 3] != o['y'][0, 3] for r, o in zip(references, outputs))\n"
+    )
+    accuracy = RunAccuracy(model, with_budget(model, f"{file}:loss<=2"))
+    reused = np.zeros((1, 4), np.float32)  # as an executor does that writes into the arrays of the frame before
+    for value in (4, 5, 4):
+        reused[0, 3] = value
+        accuracy.add(rows(1, 2, 3, 4), {"y": reused})
+    found = accuracy.report()
+    assert (found.metric, found.value, found.kept) == (f"{file}:loss", 1, True)
+    assert [bound.output for bound in found.bounds] == ["y"]
+    with pytest.raises(BudgetError, match="no such file"):
+        RunAccuracy(model, with_budget(model, f"{tmp_path}/other.py:loss<=2"))
+
+
 def test_both_executors_judge_it(model: Model, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     generator = np.random.default_rng(5)
