@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,8 +23,9 @@ Budget = Annotated[
     typer.Option(
         "--budget",
         metavar="B",
-        help="The loss that is accepted, such as 'relrmse<=0.1' or 'f1@0.7:scores[...,1]<=0.01': the widest quantizers"
-        " that keep it, by trying them on the stream.",
+        help="The loss that is accepted, such as 'relrmse<=0.1', 'sqnr>=40', 'f1@0.7:scores[...,1]<=0.01',"
+        " 'labels.argmax<=0.01', 'FILE.py:FUNCTION<=0.02', or default, which is relrmse<=0.1: the widest quantizers that"
+        " keep it, by trying them on the stream.",
         show_default=False,
     ),
 ]
@@ -70,8 +73,13 @@ def require_nothing_chosen(context: typer.Context, chosen: Sequence[str], stream
 def fit_to(
     model: Model, stream: Stream, budget: str, state: Mapping[str, str], *, guard: bool, refresh: int | None
 ) -> Plan:
-    """The plan, with progress on a terminal."""
+    """The plan, with progress on a terminal, and one line of what a default budget does not cover."""
     from reuse_compiler.budget_fit import fit_to_budget
+    from reuse_compiler.default_budget import DEFAULT_BUDGET, DefaultBudgetWarning, default_warning
 
-    with progress_bar() as progress:
-        return fit_to_budget(model, stream, budget, state=state, guard=guard, refresh=refresh, progress=progress)
+    with progress_bar() as progress, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DefaultBudgetWarning)
+        plan = fit_to_budget(model, stream, budget, state=state, guard=guard, refresh=refresh, progress=progress)
+    if budget == DEFAULT_BUDGET and plan.budget is not None:
+        print(f"reusec: {default_warning(plan.budget.text, model.outputs)}", file=sys.stderr)
+    return plan
