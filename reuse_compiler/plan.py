@@ -17,6 +17,7 @@ __all__ = [
     "BudgetRecord",
     "ModelRef",
     "NextStep",
+    "Objective",
     "PartRecord",
     "Plan",
     "QuantizerSpec",
@@ -25,6 +26,9 @@ __all__ = [
     "ToolRef",
     "quantizer_spec",
 ]
+
+Objective = Literal["macs", "cycles", "energy", "cpu_time"]
+"""What a fit to a budget saves; see :mod:`~reuse_compiler.objectives`."""
 
 
 class QuantizerSpec(Strict):
@@ -108,7 +112,8 @@ class NextStep(Strict):
     factor : float
         Its width over the chosen one, above 1.
     reuse : float
-        What it adds to the reuse of the model, a share of its multiply-accumulates. Not always positive.
+        What it adds to the reuse of the model, a share of its multiply-accumulates, or of what the budget's objective
+        counts. Not always positive.
     loss : float
         What it adds to the share of the budget that is used. Not always positive.
     """
@@ -141,11 +146,15 @@ class PartRecord(Strict):
         Share of the model's multiply-accumulates avoided.
     loss : float
         Share of the budget used: 1 is the bound.
+    weighed : float or None
+        Reuse weighed by what layers cost by the objective, where that is another than multiply-accumulates. What reuse
+        itself costs is not taken off.
     """
 
     frames: int
     reuse: float
     loss: float
+    weighed: float | None = None
 
 
 class BudgetRecord(Strict):
@@ -159,12 +168,15 @@ class BudgetRecord(Strict):
         Of the frames that the plan was chosen on, and of others that it was judged on from a cold start.
     dense_because : str or None
         Why no site reuses; None where any does.
+    objective : str
+        What the plan saves the most of.
     """
 
     text: str
     calibration: PartRecord
     verification: PartRecord
     dense_because: str | None = None
+    objective: Objective = "macs"
 
 
 class Plan(Document):

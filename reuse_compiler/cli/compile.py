@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reuse_compiler.cli.budget import Budget, Guarded, Refresh, fit_to, require_budget, require_nothing_chosen
+from reuse_compiler.cli.budget import (
+    Budget,
+    Effort,
+    Guarded,
+    JournalFile,
+    ObjectiveChoice,
+    ObjectiveName,
+    Refresh,
+    fit_settings,
+    fit_to,
+    require_budget,
+    require_nothing_chosen,
+)
 from reuse_compiler.cli.console import print_json, print_line, progress_bar
 from reuse_compiler.cli.fit import FITTING, fit_plan
 from reuse_compiler.cli.options import (
@@ -77,6 +89,9 @@ def compile_(
     budget: Budget = None,
     guard: Guarded = True,
     refresh: Refresh = None,
+    objective: ObjectiveName = ObjectiveChoice.MACS,
+    effort: Effort = None,
+    journal: JournalFile = None,
     no_run: Annotated[
         bool, typer.Option("--no-run", help="Verify a few frames alone; do not interpret the stream.")
     ] = False,
@@ -106,6 +121,17 @@ def compile_(
     require_parent(output)
     fed_back, overrides = parse_state(state), parse_sites(site)
     machine = load_hardware(hardware)
+    settings = fit_settings(
+        fed_back,
+        guard=guard,
+        refresh=refresh,
+        objective=objective,
+        hardware=machine,
+        effort=effort,
+        journal=journal,
+        threads=threads,
+        read=(model, stream, preprocess),
+    )
     chosen = None if plan is None else Plan.load(plan)
     if chosen is not None:
         require_state(fed_back, chosen.state)
@@ -119,7 +145,7 @@ def compile_(
         if budget is None:
             chosen = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
         else:
-            chosen = fit_to(loaded, recording, budget, fed_back, guard=guard, refresh=refresh)
+            chosen = fit_to(loaded, recording, budget, settings)
     with progress_bar() as progress:
         report = compile_model(
             loaded,

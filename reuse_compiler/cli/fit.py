@@ -8,9 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reuse_compiler.cli.budget import Budget, Guarded, Refresh, fit_to, require_budget, require_nothing_chosen
+from reuse_compiler.cli.budget import (
+    Budget,
+    Effort,
+    Guarded,
+    JournalFile,
+    ObjectiveChoice,
+    ObjectiveName,
+    Refresh,
+    fit_front,
+    fit_settings,
+    fit_to,
+    require_budget,
+    require_nothing_chosen,
+)
 from reuse_compiler.cli.console import Column, print_json, print_line, print_table
 from reuse_compiler.cli.options import (
+    DEFAULT_HARDWARE,
     CentroidChoice,
     Centroids,
     ClipChoice,
@@ -18,6 +32,7 @@ from reuse_compiler.cli.options import (
     Deadband,
     Exclude,
     Frames,
+    HardwareName,
     Json,
     ModelFile,
     Preprocess,
@@ -29,9 +44,11 @@ from reuse_compiler.cli.options import (
     parse_shapes,
     parse_sites,
     parse_state,
+    require_different,
     require_file_place,
     require_threads,
 )
+from reuse_compiler.cli.pareto_table import print_front
 from reuse_compiler.cli.plan_table import print_budget, print_options
 from reuse_compiler.cli.recording import open_for, profile_on
 from reuse_compiler.cli.text import number, percent
@@ -69,6 +86,20 @@ def fit(
     budget: Budget = None,
     guard: Guarded = True,
     refresh: Refresh = None,
+    objective: ObjectiveName = ObjectiveChoice.MACS,
+    hardware: HardwareName = DEFAULT_HARDWARE,
+    effort: Effort = None,
+    journal: JournalFile = None,
+    pareto: Annotated[
+        Path | None,
+        typer.Option(
+            "--pareto",
+            metavar="DIR",
+            help="With a budget: write the plans for shares and multiples of its limit, too, and pareto.json, which lists"
+            " them.",
+            show_default=False,
+        ),
+    ] = None,
     preprocess: Preprocess = None,
     frames: Frames = None,
     state: State = None,
@@ -81,18 +112,34 @@ def fit(
     Centroids are equidistant over the range that the profile saw, or where k-means puts them, with 0.0 exactly among them.
     The plan is JSON that may be edited.
     """
+    from reuse_compiler.backend.accelerator.hardware import load_hardware
     from reuse_compiler.frontend import load
     from reuse_compiler.model_profile import Profile
+    from reuse_compiler.pareto_folder import check_front_place
 
     if profile is None and stream is None:
         raise typer.BadParameter("give a profile, or a stream to profile first", param_hint="--profile or --stream")
     if budget is None:
-        require_budget(context)
+        require_budget(context, "hardware")
     else:
         require_nothing_chosen(context, FITTING, stream)
     require_threads(threads)
     require_file_place(output, model, profile, stream, preprocess)
+    require_different(output, journal, pareto)
+    if pareto is not None:
+        check_front_place(pareto)
     fed_back, overrides = parse_state(state), parse_sites(site)
+    settings = fit_settings(
+        fed_back,
+        guard=guard,
+        refresh=refresh,
+        objective=objective,
+        hardware=load_hardware(hardware),
+        effort=effort,
+        journal=journal,
+        threads=threads,
+        read=(model, profile, stream, preprocess),
+    )
     loaded = load(model, shapes=parse_shapes(shape))
     if profile is not None:
         if stream is not None and budget is None:
@@ -101,12 +148,17 @@ def fit(
     else:
         assert stream is not None
         observed = profile_on(loaded, open_for(loaded, stream, preprocess, frames, fed_back), fed_back, threads)
+    found = None
     if budget is None:
         plan = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
     else:
         assert stream is not None
         recording = open_for(loaded, stream, preprocess, frames, fed_back)
-        plan = fit_to(loaded, recording, budget, fed_back, guard=guard, refresh=refresh)
+        if pareto is None:
+            plan = fit_to(loaded, recording, budget, settings)
+        else:
+            found = fit_front(loaded, recording, budget, settings, pareto)
+            plan = found.plan
     if output is not None:
         plan.save(output)
     if json:
@@ -115,8 +167,14 @@ def fit(
     print_plan(plan, observed)
     print_budget(plan)
     print_options(plan)
+    if found is not None:
+        print_line()
+        print_front(found.front)
+        print_line()
     if output is not None:
         print_line(f"wrote {output}")
+    if pareto is not None:
+        print_line(f"wrote {pareto}")
 
 
 def fit_plan(

@@ -9,9 +9,16 @@ from reuse_compiler.cli.text import counted, number, percent
 
 if TYPE_CHECKING:
     from reuse_compiler.guard_plan import GuardPlan
-    from reuse_compiler.plan import NextStep, PartRecord, Plan
+    from reuse_compiler.plan import NextStep, Objective, PartRecord, Plan
 
 __all__ = ["plan_json", "print_budget", "print_options", "print_sites"]
+
+_WEIGHTS: dict[Objective, str] = {
+    "macs": "multiply-accumulates",
+    "cycles": "cycles",
+    "energy": "energy",
+    "cpu_time": "CPU time",
+}
 
 
 def print_budget(plan: Plan) -> None:
@@ -20,15 +27,18 @@ def print_budget(plan: Plan) -> None:
     if record is None:
         return
     print_line(f"budget    {record.text}")
+    if record.objective != "macs":
+        print_line(f"saving    {_WEIGHTS[record.objective]}")
     if record.dense_because is not None:
         print_line(f"dense     {record.dense_because}")
         return
-    print_line(f"chosen    on {_part(record.calibration)}")
-    print_line(f"verified  on {_part(record.verification)}")
+    print_line(f"chosen    on {_part(record.calibration, record.objective)}")
+    print_line(f"verified  on {_part(record.verification, record.objective)}")
 
 
-def _part(part: PartRecord) -> str:
-    return f"{counted(part.frames, 'frame')}: reuse {percent(part.reuse)} %, {percent(part.loss)} % of the budget used"
+def _part(part: PartRecord, objective: Objective) -> str:
+    weighed = "" if part.weighed is None else f" ({percent(part.weighed)} % weighed by {_WEIGHTS[objective]})"
+    return f"{counted(part.frames, 'frame')}: reuse {percent(part.reuse)} %{weighed}, {percent(part.loss)} % of the budget used"
 
 
 def print_options(plan: Plan) -> None:
@@ -67,7 +77,9 @@ def print_sites(plan: Plan) -> None:
     cells = [[row.node, row.words] for row in rows]
     columns = [Column("site", "name"), Column("chosen", "text")]
     if factors:
-        columns += [Column("wider:\nreuse %"), Column("\nbudget %")]
+        objective = "macs" if plan.budget is None else plan.budget.objective
+        reuse = "reuse %" if objective == "macs" else f"reuse % by {_WEIGHTS[objective]}"
+        columns += [Column(f"wider:\n{reuse}"), Column("\nbudget %")]
         cells = [[*known, *_wider(row.next)] for known, row in zip(cells, rows, strict=True)]
     if len(factors) > 1:
         columns.append(Column("\nwidth"))

@@ -1,0 +1,1 @@
+../../reuse_compiler/budget_problem.py

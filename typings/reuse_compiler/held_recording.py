@@ -1,0 +1,1 @@
+../../reuse_compiler/held_recording.py

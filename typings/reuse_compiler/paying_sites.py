@@ -1,0 +1,1 @@
+../../reuse_compiler/paying_sites.py

@@ -1,0 +1,1 @@
+../../reuse_compiler/scaled_budget.py
