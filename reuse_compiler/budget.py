@@ -141,9 +141,12 @@ def _own_bound(name: str, limit: str, text: str) -> Bound:
     try:
         own = import_metric(name)
     except BudgetError as error:
-        metric = name.partition(":")[0]
+        place = name.rpartition(":")[0]
+        if "." in place:
+            raise BudgetError(f"budget {text!r}: {error}") from error
         raise BudgetError(
-            f"budget {text!r}: {metric} is no metric ({', '.join(METRICS)}), and as a function: {error}"
+            f"budget {text!r}: no metric is called {place.partition(':')[0]}, and as a function, {error}: give one of"
+            f" {', '.join(METRICS)}, or MODULE:FUNCTION"
         ) from error
     return Bound(text, name, None, 0.0, "", (), _number(limit, "limit", text, least=0), own)
 

@@ -148,7 +148,7 @@ def test_what_a_recording_cannot_judge_is_one_line(model: Model, own: Path) -> N
         ("sqnr:silent>=40", unlabelled, BudgetError, "output silent .* is zero throughout list: there is no signal"),
         ("sqnr:best>=40", unlabelled, BudgetError, "output best is int64: name a float output"),
         ("rmse:z<=0.1", unlabelled, BudgetError, "the model has no output z"),
-        ("mse:y<=0.1", unlabelled, BudgetError, "mse is no metric"),
+        ("mse:y<=0.1", unlabelled, BudgetError, "no metric is called mse"),
         ("rmse:y<=0.1", unlabelled[: MIN_FRAMES - 1], StreamError, "frames are too few"),
         ("labels.argmax:y<=0.1", unlabelled, BudgetError, "frame 0 of the stream has no labels"),
         ("labels.argmax:y<=0.1", [*frames[:15], *unlabelled[15:]], BudgetError, "frame 15 of the stream has no labels"),
