@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reuse_compiler.model_profile import Profile
-from reuse_compiler.search.candidate import Candidate
+from reuse_compiler.search.candidate import Candidate, Window
 from reuse_compiler.search.evaluator import Evaluator
 
 __all__ = ["Sensitivity", "allocate", "measure_sensitivity", "savings"]
@@ -48,11 +48,15 @@ class Sensitivity:
 def measure_sensitivity(
     evaluator: Evaluator, peaks: Mapping[str, float], shapes: Mapping[str, tuple[float, ...]]
 ) -> Sensitivity:
-    """Quantize one tensor at a time at four widths, on the first 16 to 60 frames."""
+    """Quantize one tensor at a time at four widths, on 16 to 60 frames."""
     tensors = list(peaks)
-    tried = [Candidate({tensor: peaks[tensor] * 2.0**level}, _RATIO, shapes) for tensor in tensors for level in LEVELS]
+    tried = [
+        Candidate({tensor: Window(peaks[tensor] * 2.0**level, _RATIO)}, shapes)
+        for tensor in tensors
+        for level in LEVELS
+    ]
     frames = min(max(_RUNS // len(tried), _FRAMES[0]), _FRAMES[1])
-    outcomes = evaluator.part(frames).evaluate_all(tried)
+    outcomes = evaluator.excerpt(frames).evaluate_all(tried)
     measured = np.array([(outcome.error / _UNIT) ** 2 for outcome in outcomes]).reshape(len(tensors), len(LEVELS))
     return Sensitivity(
         tensors=tensors,
@@ -97,9 +101,9 @@ def savings(
     return found
 
 
-def allocate(sensitivity: Sensitivity, saved: NDArray[np.float64], price: float, like: Candidate) -> Candidate:
-    """The widths that maximize savings minus `price` times error, tensor by tensor; of equals the smallest. The rest
-    is as of `like`."""
+def allocate(sensitivity: Sensitivity, saved: NDArray[np.float64], price: float, like: Window) -> dict[str, Window]:
+    """The windows whose widths maximize savings minus `price` times error, tensor by tensor; of equals the smallest. The
+    rest is as of `like`."""
     best = np.argmax(saved - price * sensitivity.errors, axis=1)
     chosen = zip(sensitivity.tensors, sensitivity.widths, best, strict=True)
-    return replace(like, widths={tensor: float(widths[place]) for tensor, widths, place in chosen})
+    return {tensor: replace(like, width=float(widths[place])) for tensor, widths, place in chosen}

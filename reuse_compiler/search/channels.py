@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reuse_compiler.frontend import Model
-from reuse_compiler.search.candidate import Candidate, Range
+from reuse_compiler.search.candidate import Candidate, Range, Window
 from reuse_compiler.sites import Site
 from reuse_compiler.streams import Frame
 from reuse_compiler.trial import Trial
@@ -50,7 +50,7 @@ def _changes(
     trial: Trial, frames: Sequence[Frame], ranges: Mapping[str, Range], state: Mapping[str, str]
 ) -> dict[str, NDArray[np.float64]]:
     """Root mean square of what each channel changes by from frame to frame: float64 [channels], by tensor."""
-    finest = Candidate({tensor: max(-low, high) * _FINE for tensor, (low, high) in ranges.items()}, 2.0)
+    finest = Candidate({tensor: Window(max(-low, high) * _FINE, 2.0) for tensor, (low, high) in ranges.items()})
     quantizers = finest.quantizers(ranges)
     squares: dict[str, NDArray[np.float64]] = {}
     for frame in trial.run(quantizers, frames, state, squares=True):

@@ -54,9 +54,9 @@ class Journal:
         except (ValueError, TypeError) as error:
             raise BudgetError(f"{path}: no journal of a search: give another file, or remove it") from error
 
-    def key(self, frames: int, quantizers: Mapping[str, LinearQuantizer]) -> str:
-        """What a candidate is known by."""
-        parts = [self._of, str(frames), *(f"{name}={quantizers[name]!r}" for name in sorted(quantizers))]
+    def key(self, cut: str, quantizers: Mapping[str, LinearQuantizer]) -> str:
+        """What a candidate is known by, on some of the frames."""
+        parts = [self._of, cut, *(f"{name}={quantizers[name]!r}" for name in sorted(quantizers))]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
     def known(self, key: str) -> Known | None:

@@ -1,23 +1,51 @@
-"""Better widths by trying neighbours closed loop: what one tensor's change does to the whole."""
+"""Better windows around a candidate: what each tensor's options lose and save alone, and closed loop what they do together."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from reuse_compiler.search.candidate import Candidate
+from reuse_compiler.search.candidate import Candidate, Window
 from reuse_compiler.search.evaluator import Evaluator, Outcome
 
-__all__ = ["refine", "scale_to_bound"]
+__all__ = ["FORMS", "at_error", "refine", "scale_to_bound", "scale_to_error"]
 
-_FIRST_MOVE = 0.7
-_LAST_MOVE = 0.2
-"""Octaves by which widths are tried above and below; a round that gains little makes them smaller."""
-_GAIN = 0.002
-"""What a round gains in reuse, or it gained little."""
-_PRICES = np.geomspace(1e-4, 1, 13)
+FORMS = tuple(
+    Window(0.0, ratio, spread)
+    for ratio, spread in ((2.0, 0.0), (1.4, 0.0), (1.4, 1.0), (0.7, 0.0), (0.7, 1.0), (0.35, 0.0), (0.35, 1.0))
+)
+"""Ratios and spreads: the paper's memoryless quantizer, one with hysteresis, and two that hold on and then follow closely.
+Which is best differs from model to model, and from tensor to tensor."""
+_MOVES = ((-1.0, 0.0, 1.0), (-0.5, 0.0, 0.5))
+"""Octaves by which widths are tried in the first round and in later ones."""
+_RATE = 0.08
+"""Reuse that twice the error buys, as measured on networks of all kinds; within a factor of two."""
+_PRICES = _RATE / (2 * np.log(2)) * np.geomspace(1 / 4, 4, 7)
+_PROMISING = 3
+_SECONDS = 20.0
+"""Of one core, that the trials of a round may take, by the evaluator's estimate."""
+_FRAMES = (12, 120)
+_WORTH = 1e-3
+"""Tensors that no change would save less of are left as they are."""
+
+
+def at_error(outcome: Outcome, error: float) -> float:
+    """The reuse if all widths were scaled to an error near by."""
+    return outcome.reuse - _RATE * _octaves(outcome, error)
+
+
+def scale_to_error(evaluator: Evaluator, outcome: Outcome, error: float) -> Outcome:
+    """All widths scaled to about this error, in three steps at most."""
+    best = outcome
+    for _ in range(3):
+        apart = _octaves(best, error)
+        if abs(apart) < 1 / 16:
+            break
+        best = evaluator.evaluate(best.candidate.scaled(float(np.clip(-apart, -2.0, 1.0))))
+    return best
 
 
 def scale_to_bound(
@@ -38,51 +66,64 @@ def scale_to_bound(
 
 
 def refine(evaluator: Evaluator, start: Outcome, rounds: int, until: float | None, done: Callable[[], None]) -> Outcome:
-    """Move widths where the reuse gained is worth the loss, for at most `rounds` rounds of twice as many trials as there
-    are tensors, and some thirty more; none begins after `until`, by :func:`time.monotonic`.
+    """Exchange windows where the reuse gained is worth the error, for at most `rounds` rounds; none begins after `until`,
+    by :func:`time.monotonic`. What comes of it has about the error of `start`; its loss may exceed the bound.
 
-    In a round each tensor is tried a move wider and a move narrower. For each of 13 prices of a loss every tensor takes
-    the move that pays best, whole and half; these are tried together, and the best two scaled to the bound. `done` is
-    called after each round.
+    In a round each tensor is quantized alone, by windows of every form around the present width, on an excerpt: among the
+    errors of all other tensors its own would drown. Squares of errors are taken to add up. For a few prices of an error
+    every tensor takes the window that pays best; of these together the best three are scaled to the error of `start`, and
+    the next round begins at the one that reuses most there. Errors decide, not losses: a count of wrong decisions stands
+    still and jumps. `done` is called after each round.
     """
-    best, move = start, _FIRST_MOVE
-    for _ in range(rounds):
+    best = start
+    for number in range(rounds):
         if until is not None and time.monotonic() >= until:
             break
-        steps = _worthwhile(evaluator, best, move)
-        tried = evaluator.evaluate_all(steps)
-        promising = sorted(tried, key=lambda outcome: outcome.reuse - 0.08 * np.log2(max(outcome.loss, 0.05)))[-2:]
-        scaled = evaluator.at_once(
-            lambda outcome: scale_to_bound(evaluator, outcome.candidate, -1.0, 0.6, 4), promising
-        )
-        kept = [outcome for outcome in (*tried, *scaled) if outcome is not None and outcome.loss <= 1]
-        found = max([best, *kept], key=lambda outcome: outcome.reuse)
-        if found.reuse - best.reuse < _GAIN:
-            move *= 0.6
-        best = found
+        tried = evaluator.evaluate_all(_exchanged(evaluator, best.candidate, _MOVES[min(number, len(_MOVES) - 1)]))
+        promising = sorted(tried, key=lambda outcome: at_error(outcome, start.error))[-_PROMISING:]
+        scaled = evaluator.at_once(lambda outcome: scale_to_error(evaluator, outcome, start.error), promising)
+        best = max([best, *scaled], key=lambda outcome: at_error(outcome, start.error))
         done()
-        if move < _LAST_MOVE:
-            break
     return best
 
 
-def _worthwhile(evaluator: Evaluator, best: Outcome, move: float) -> list[Candidate]:
-    """Candidates around `best`, one or two for each price."""
-    tensors = list(best.candidate.widths)
-    moves = [move, -move]
-    tried = evaluator.evaluate_all([best.candidate.moved({t: octaves}) for octaves in moves for t in tensors])
-    gains = np.zeros((3, len(tensors)))
-    losses = np.zeros((3, len(tensors)))
-    gains[1:] = np.array([outcome.reuse - best.reuse for outcome in tried]).reshape(2, -1)
-    # Of counts the error says more than the loss, which stands still and jumps.
-    errors = np.array([outcome.error for outcome in tried]).reshape(2, -1)
-    losses[1:] = errors / max(best.error, 1e-12) - 1
-    octaves = np.array([0.0, *moves])
-    found: dict[tuple[float, ...], Candidate] = {}
-    for price in _PRICES:
-        taken = octaves[np.argmax(gains - price * losses, axis=0)]
-        for share in (1.0, 0.5):
-            step = tuple(share * taken)
-            if any(step):
-                found.setdefault(step, best.candidate.moved(dict(zip(tensors, step, strict=True))))
+def _octaves(outcome: Outcome, error: float) -> float:
+    """How many times the error is doubled against another."""
+    return float(np.log2(max(outcome.error, 1e-9) / max(error, 1e-9)))
+
+
+def _exchanged(evaluator: Evaluator, candidate: Candidate, moves: Sequence[float]) -> list[Candidate]:
+    """One or two candidates for each price."""
+    options = _options(evaluator, candidate, moves)
+    pairs = [(name, window) for name, windows in options.items() for window in windows]
+    if not pairs:
+        return []
+    frames = int(_SECONDS / (len(pairs) * evaluator.seconds_per_frame))
+    excerpt = replace(evaluator.excerpt(int(np.clip(frames, *_FRAMES))), exact=True)
+    outcomes = dict(
+        zip(pairs, excerpt.evaluate_all([replace(candidate, windows=dict([pair])) for pair in pairs]), strict=True)
+    )
+    alone = sum(outcomes[name, windows[0]].error ** 2 for name, windows in options.items())
+    found: dict[tuple[Window, ...], Candidate] = {}
+    for price in _PRICES / max(alone, 1e-30):
+        chosen = {
+            name: max(
+                windows, key=lambda window: outcomes[name, window].reuse - price * outcomes[name, window].error ** 2
+            )
+            for name, windows in options.items()
+        }
+        found.setdefault(tuple(chosen.values()), candidate.with_windows(chosen))
     return list(found.values())
+
+
+def _options(evaluator: Evaluator, candidate: Candidate, moves: Sequence[float]) -> dict[str, list[Window]]:
+    """For each tensor that is worth it the present window, and those of all forms around its width."""
+    worth = evaluator.worth_of_tensors
+    found: dict[str, list[Window]] = {}
+    for name, window in candidate.windows.items():
+        if worth[name] < _WORTH:
+            continue
+        forms = [form for form in FORMS if name in candidate.shapes or not form.spread]
+        around = [replace(form, width=window.width).scaled(move) for form in forms for move in moves]
+        found[name] = list(dict.fromkeys([window, *around]))
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,17 +12,19 @@ from reuse_compiler.model_profile import Profile
 from reuse_compiler.search.allocation import allocate, measure_sensitivity, savings
 from reuse_compiler.search.candidate import Candidate
 from reuse_compiler.search.evaluator import Evaluator, Outcome
-from reuse_compiler.search.refinement import refine, scale_to_bound
+from reuse_compiler.search.refinement import FORMS, refine, scale_to_bound
 
 __all__ = ["Found", "search", "verified"]
 
 Progress = Callable[[str, int, int | None], None]
 
-RATIOS = (2.0, 1.4, 0.5)
-"""Steps over widths: the paper's memoryless quantizer, one with hysteresis, one that holds on and then follows closely.
-Which is best differs from model to model."""
 _PRICES = np.geomspace(0.002, 0.5, 8)
 _PROMISING = 2
+_SCALED = 6
+"""How many allocations of a form, and of all, are scaled to the bound."""
+_SECONDS = 1.0
+"""Of one core, that a trial of the search may take, by the evaluator's estimate: longer recordings give an excerpt."""
+_FEWEST = 32
 _BACK_OFF = np.cumsum(np.repeat([1 / 16, 1 / 8, 5 / 16], 8)).reshape(3, 8)
 """Octaves by which widths are drawn back for the verification, in the order of trying: to a half, to 1 1/2, to 4."""
 
@@ -49,40 +51,68 @@ def search(
     profile: Profile,
     shapes: Mapping[str, tuple[float, ...]],
     *,
-    rounds: int = 3,
+    rounds: int = 4,
     until: float | None = None,
     progress: Progress | None = None,
 ) -> Outcome | None:
     """The candidate with the most reuse on `calibration` that keeps the bound there; None where no width does.
 
     1. Sensitivity of one tensor at a time.
-    2. For each ratio: allocations at eight prices of a loss, the best two scaled to the bound closed loop.
+    2. For each ratio, with channels alike and different: allocations at eight prices of a loss; the best of all scaled to
+       the bound closed loop.
     3. The best is refined for `rounds` rounds, or until the clock (:func:`time.monotonic`) shows `until`.
+    4. Of a long recording these see an excerpt; what comes of it is scaled to the bound on the whole.
     """
-    steps = len(RATIOS) + 1 + rounds
-    told = _Counter(progress, steps)
+    forms = [form for form in FORMS if shapes or not form.spread]
+    told = _Counter(progress, len(forms) + 1 + rounds)
+    excerpt = calibration.excerpt(max(int(_SECONDS / calibration.seconds_per_frame), _FEWEST))
     peaks = {tensor: max(-low, high) for tensor, (low, high) in calibration.ranges.items()}
     sensitivity = measure_sensitivity(calibration, peaks, shapes)
     worth = _by_site(calibration)
     told.step()
-    found: list[Outcome] = []
-    for ratio in RATIOS:
-        saved = savings(profile, worth, sensitivity, ratio)
-        like = Candidate({}, ratio, shapes)
-        tried = calibration.evaluate_all([allocate(sensitivity, saved, float(price), like) for price in _PRICES])
-        ordered = sorted(tried, key=lambda outcome: outcome.reuse - 0.08 * np.log2(max(outcome.loss, 0.01)))
-        scaled = calibration.at_once(
-            lambda outcome: scale_to_bound(calibration, outcome.candidate), ordered[-_PROMISING:]
+    tried: list[Outcome] = []
+    promising: list[Outcome] = []
+    for like in forms:
+        saved = savings(profile, worth, sensitivity, like.ratio)
+        outcomes = excerpt.evaluate_all(
+            [Candidate(allocate(sensitivity, saved, float(price), like), shapes) for price in _PRICES]
         )
-        found.extend(outcome for outcome in (*tried, *scaled) if outcome is not None and outcome.loss <= 1)
+        tried += outcomes
+        promising += sorted(outcomes, key=_promise)[-_PROMISING:]
         told.step()
-        if until is not None and found and time.monotonic() >= until:
+        if until is not None and time.monotonic() >= until:
             break
+    promising = sorted(promising, key=_promise)[-_SCALED:]
+    scaled = excerpt.at_once(lambda outcome: scale_to_bound(excerpt, outcome.candidate), promising)
+    found = [outcome for outcome in (*tried, *scaled) if outcome is not None and outcome.loss <= 1]
     if not found:
         return None
-    best = refine(calibration, max(found, key=lambda outcome: outcome.reuse), rounds, until, told.step)
+    best = refine(excerpt, max(found, key=lambda outcome: outcome.reuse), rounds, until, told.step)
     told.finish()
-    return best
+    return _to_bound(calibration, best)
+
+
+def _promise(outcome: Outcome) -> float:
+    """Reuse as if the loss were scaled to the bound: a doubled loss is worth some 8 % of reuse."""
+    return outcome.reuse - 0.08 * float(np.log2(max(outcome.loss, 0.02)))
+
+
+def _to_bound(calibration: Evaluator, best: Outcome) -> Outcome | None:
+    """Scaled to the bound on the whole calibration.
+
+    Losses of seventeen scales from a half to double are fitted by a line in the logarithms, which says where the bound is: at a
+    single scale a count may be kept, or not, by luck. Coarsely where none of them is within a factor of three of the bound.
+    """
+    octaves = np.linspace(-1, 1, 17)
+    losses = np.array(
+        [found.loss for found in calibration.evaluate_all([best.candidate.scaled(float(o)) for o in octaves])]
+    )
+    near = (losses > 1 / 3) & (losses < 3)
+    if np.count_nonzero(near) < 4:
+        return scale_to_bound(calibration, best.candidate)
+    slope, offset = np.polyfit(octaves[near], np.log2(losses[near]), 1)
+    place = -offset / max(float(slope), 0.1)
+    return calibration.evaluate(best.candidate.scaled(float(np.clip(place, -1, 1))))
 
 
 def verified(calibration: Evaluator, verification: Evaluator, best: Outcome) -> Found | None:
@@ -91,12 +121,13 @@ def verified(calibration: Evaluator, verification: Evaluator, best: Outcome) -> 
     Eight at a time, sixteenths of an octave apart and coarser later: the most reuse of the first eight that have any that
     passes; None where even a sixteenth of the widths does not.
     """
-    first = verification.evaluate(best.candidate)
-    if first.loss <= 1 and best.loss <= 1:
-        return Found(best, first, 0.0)
+    parts = [replace(part, exact=True) for part in (calibration, verification)]
+    first = [part.evaluate(best.candidate) for part in parts]
+    if max(outcome.loss for outcome in first) <= 1:
+        return Found(*first, 0.0)
     for octaves in _BACK_OFF:
         candidates = [best.candidate.scaled(-float(octave)) for octave in octaves]
-        judged = zip(calibration.evaluate_all(candidates), verification.evaluate_all(candidates), octaves, strict=True)
+        judged = zip(*(part.evaluate_all(candidates) for part in parts), octaves, strict=True)
         passed = [Found(*found, float(octave)) for *found, octave in judged if max(one.loss for one in found) <= 1]
         if passed:
             return max(passed, key=lambda found: found.calibration.reuse)
