@@ -158,10 +158,11 @@ def fit_pareto(
     settled = settle(problem, best)
     plan = _planned(problem, settled)
     points = [] if settled.found is None else [_point(problem, 1.0, settled, plan)]
-    others = [factor for factor in factors if factor != 1]
-    for number, factor in enumerate(others, 1):
-        if best is not None and (point := _at(problem, factor, best.candidate)) is not None:
-            points.append(point)
+    others = {} if best is None else _others(problem, factors, best.candidate)
+    for number, (factor, (other, outcome)) in enumerate(others.items(), 1):
+        point = settle(other, outcome)
+        if point.found is not None:
+            points.append(_point(problem, factor, point, fitted_plan(other, point, {})))
         if progress is not None:
             progress("front", number, len(others))
     front, plans = pareto_front(problem, sorted(points, key=lambda point: point.factor))
@@ -187,16 +188,16 @@ def _planned(problem: BudgetProblem, settled: Settled) -> Plan:
     return fitted_plan(problem, settled, following)
 
 
-def _at(problem: BudgetProblem, factor: float, candidate: Candidate) -> FittedPoint | None:
-    """`candidate` scaled to limits times `factor`; None where no plan keeps them."""
-    text = scaled_budget(problem.text, factor, problem.bounds)
-    if text is None:
-        return None
-    scaled = problem.within(text)
-    settled = settle(scaled, scale_to_bound(scaled.calibrating(), candidate))
-    if settled.found is None:
-        return None
-    return _point(problem, factor, settled, fitted_plan(scaled, settled, {}))
+def _others(
+    problem: BudgetProblem, factors: Sequence[float], candidate: Candidate
+) -> dict[float, tuple[BudgetProblem, Outcome | None]]:
+    """By factor other than 1: the problem with limits times it, and `candidate` scaled to them, several at once."""
+    texts = {factor: scaled_budget(problem.text, factor, problem.bounds) for factor in factors if factor != 1}
+    problems = {factor: problem.within(text) for factor, text in texts.items() if text is not None}
+    scaled = problem.calibrating().at_once(
+        lambda other: scale_to_bound(other.calibrating(), candidate), list(problems.values())
+    )
+    return dict(zip(problems, zip(problems.values(), scaled, strict=True), strict=True))
 
 
 def _point(problem: BudgetProblem, factor: float, settled: Settled, plan: Plan) -> FittedPoint:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -34,9 +33,11 @@ def check_front_place(path: Path) -> None:
             raise ReuseError(f"{path}: holds {(foreign or names)[0]}, and is no Pareto front: choose another folder")
         if names:
             ParetoFront.load(path / FRONT_FILE)
-    for folder in (path.parent, path):
-        if folder.is_dir() and not os.access(folder, os.W_OK):
-            raise ReuseError(f"{folder}: cannot write: the folder is read-only: choose another folder")
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent):
+            pass  # a folder beside it is where a front is written before it takes its place
+    except OSError as error:
+        raise ReuseError(f"{path}: cannot write: {error.strerror}: choose another folder") from error
 
 
 def write_front(path: Path, front: ParetoFront, plans: Sequence[Plan]) -> None:

@@ -26,6 +26,8 @@ __all__ = ["dearer_on_the_accelerator", "slower_on_a_cpu"]
 Quantizers = Mapping[str, LinearQuantizer]
 """By tensor; those that are not in it are dense."""
 
+_UNITS: dict[Objective, str] = {"cycles": "cycles", "energy": "pJ"}
+
 
 @dataclass(frozen=True)
 class _Group:
@@ -76,7 +78,7 @@ def dearer_on_the_accelerator(
         layers = [name for name in names if name in group.rows]
         with_it, without = (sum(spent[name] for name in layers) / total.frames for spent in (reuse, baseline))
         if with_it > without:
-            text = f"dense: {_amount(with_it, objective)} a frame with reuse, {_amount(without, objective)} without"
+            text = f"dense: {with_it:,.1f} {_UNITS[objective]} a frame with reuse, {without:,.1f} without"
             why |= dict.fromkeys(group.tensors, text)
     return why
 
@@ -139,7 +141,3 @@ def _spent(machine: MachineCost, objective: Objective) -> list[float]:
     if objective == "cycles":
         return [float(cycles) for cycles in machine.cycles]
     return [sum(energy.values()) for energy in machine.energy_pj]
-
-
-def _amount(spent: float, objective: Objective) -> str:
-    return f"{spent:,.0f} cycles" if objective == "cycles" else f"{spent:,.1f} pJ"

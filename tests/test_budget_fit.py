@@ -16,6 +16,7 @@ from reuse_compiler.budget_fit import MIN_FRAMES, fit_to_budget
 from reuse_compiler.errors import BudgetError, PlanError, StreamError
 from reuse_compiler.frontend import Model
 from reuse_compiler.passes.rewrite import rewrite
+from reuse_compiler.plan import Plan
 from reuse_compiler.reference import Reference
 from reuse_compiler.session import Session
 from reuse_compiler.streams import Frame, Stream, open_stream
@@ -111,6 +112,30 @@ def test_where_nothing_keeps_it_the_plan_is_dense(model: Model) -> None:
     assert plan.sites[0].reason.startswith("dense: no plan keeps relrmse:y<=0 on 13 frames")
 
 
+def test_a_fit_that_was_stopped_goes_on_where_it_was(model: Model, tmp_path: Path) -> None:
+    """Nothing is tried again; times that were measured are not measured again."""
+    journal = tmp_path / "journal.jsonl"
+
+    def fit() -> Plan:
+        return fit_to_budget(
+            model,
+            recording(model, walk(18)),
+            "relrmse:y<=0.1",
+            state=STATE,
+            rounds=0,
+            jobs=1,
+            seconds=0,
+            journal=journal,
+            objective="cpu_time",
+        )
+
+    first, lines = fit(), journal.read_text().splitlines()
+    assert fit() == first
+    assert journal.read_text().splitlines() == lines
+    journal.write_text("\n".join(lines[: len(lines) // 2]) + "\n")
+    assert fit() == first
+
+
 def test_bad_input_is_one_line(model: Model) -> None:
     x = walk(MIN_FRAMES)
     with pytest.raises(StreamError, match=f"{MIN_FRAMES - 1} frames are too few to calibrate and to verify"):
@@ -119,5 +144,11 @@ def test_bad_input_is_one_line(model: Model) -> None:
         fit_to_budget(model, recording(model, x), "relrmse:fixed<=0.1", state=STATE)
     with pytest.raises(PlanError, match="refresh: every is 0"):
         fit_to_budget(model, recording(model, x), "relrmse:y<=0.1", state=STATE, refresh=0)
+    with pytest.raises(BudgetError, match="seconds is -1: give"):
+        fit_to_budget(model, recording(model, x), "relrmse:y<=0.1", state=STATE, seconds=-1)
+    with pytest.raises(BudgetError, match="jobs is 0: give 1 or more"):
+        fit_to_budget(model, recording(model, x), "relrmse:y<=0.1", state=STATE, jobs=0)
+    with pytest.raises(BudgetError, match="no objective is called speed: give one of macs, cycles"):
+        fit_to_budget(model, recording(model, x), "relrmse:y<=0.1", state=STATE, objective="speed")  # type: ignore[arg-type]
     with pytest.raises(BudgetError, match="the model has no output z"):
         fit_to_budget(model, recording(model, x), "relrmse:z<=0.1", state=STATE)

@@ -43,6 +43,7 @@ from reuse_compiler.cli.options import (
     parse_shapes,
     parse_sites,
     parse_state,
+    require_outside,
     require_parent,
     require_state,
     require_threads,
@@ -119,6 +120,7 @@ def compile_(
         require_nothing_chosen(context, FITTING, stream)
     require_threads(threads)
     require_parent(output)
+    require_outside(output, journal)
     fed_back, overrides = parse_state(state), parse_sites(site)
     machine = load_hardware(hardware)
     settings = fit_settings(

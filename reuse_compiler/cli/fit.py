@@ -46,6 +46,7 @@ from reuse_compiler.cli.options import (
     parse_state,
     require_different,
     require_file_place,
+    require_outside,
     require_threads,
 )
 from reuse_compiler.cli.pareto_table import print_front
@@ -126,6 +127,7 @@ def fit(
     require_threads(threads)
     require_file_place(output, model, profile, stream, preprocess)
     require_different(output, journal, pareto)
+    require_outside(pareto, output, journal)
     if pareto is not None:
         check_front_place(pareto)
     fed_back, overrides = parse_state(state), parse_sites(site)

@@ -37,6 +37,7 @@ __all__ = [
     "parse_state",
     "require_different",
     "require_file_place",
+    "require_outside",
     "require_parent",
     "require_state",
     "require_threads",
@@ -203,6 +204,16 @@ def require_file_place(path: Path | None, *read: Path | str | None) -> None:
     for source in read:
         if source is not None and path.exists() and Path(source).exists() and path.samefile(source):
             raise ReuseError(f"{path}: this command reads it: write to another file")
+
+
+def require_outside(folder: Path | None, *written: Path | None) -> None:
+    """ReuseError where one of the files that are `written` lies in a folder that a command writes as a whole."""
+    if folder is None:
+        return
+    whole = folder.resolve()
+    for path in written:
+        if path is not None and whole in path.resolve().parents:
+            raise ReuseError(f"{path}: lies in {folder}, which is written as a whole: write it elsewhere")
 
 
 def require_different(*paths: Path | None) -> None:

@@ -67,7 +67,8 @@ def _signs(guard: GuardPlan) -> list[str]:
 def print_sites(plan: Plan) -> None:
     """A row a site: the quantizer, what the next wider one would have come to, and why.
 
-    A reason that all share stands below, unless it is the budget, and so does a factor.
+    A reason that all share stands below, unless it is the budget, and so does a factor. Where a budget chose them, sites that
+    reuse need no other.
     """
     from reuse_compiler.inspecting import plan_rows
 
@@ -86,7 +87,11 @@ def print_sites(plan: Plan) -> None:
         cells = [[*known, _factor(row.next)] for known, row in zip(cells, rows, strict=True)]
     if len(reasons) > 1:
         columns.append(Column("why", "text"))
-        cells = [[*known, row.reason] for known, row in zip(cells, rows, strict=True)]
+        fitted = plan.budget is not None  # to what is said above the table
+        cells = [
+            [*known, "" if fitted and row.mode == "reuse" else row.reason]
+            for known, row in zip(cells, rows, strict=True)
+        ]
     print_table(columns, cells)
     if factors:
         width = f"{number(next(iter(factors)))} times as wide" if len(factors) == 1 else "as much wider"

@@ -343,3 +343,78 @@ def test_a_plan_that_is_none(attempt: Callable[..., str], model: Path, plan: Pat
     plan.write_text(plan.read_text()[:-40])
     assert f"{plan}: not a plan" in attempt("compile", model, "--plan", plan)
     assert "no such file" in attempt("compile", model, "--plan", tmp_path / "none.json")
+
+
+# ------------------------------------------------------------------------------------------------- a fit to a budget
+
+
+def _older_front(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "pareto.json").write_text("{}")
+
+
+def _foreign_folder(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("years")
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda path: path.write_text("mine"), "front: is a file: choose a folder"),
+        (_foreign_folder, "front: holds thesis.tex, and is no Pareto front: choose another folder"),
+        (_older_front, "pareto.json: not a Pareto front"),
+    ],
+)
+def test_a_front_where_something_else_is(
+    invoke: Invoke, model: Path, stream: Path, tmp_path: Path, make: Callable[[Path], object], expected: str
+) -> None:
+    front = tmp_path / "front"
+    make(front)
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    done = invoke("fit", model, "--stream", stream, "--budget", "relrmse<=0.1", "--pareto", front)
+    assert expected in done.complaint
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == kept
+
+
+def test_a_front_where_nothing_can_be_written(invoke: Invoke, model: Path, stream: Path, tmp_path: Path) -> None:
+    """Not even root makes folders in /proc."""
+    done = invoke("fit", model, "--stream", stream, "--budget", "relrmse<=0.1", "--pareto", "/proc/front")
+    assert "/proc/front: cannot write: " in done.complaint and "choose another folder" in done.complaint
+    nowhere = invoke("fit", model, "--stream", stream, "--budget", "relrmse<=0.1", "--pareto", tmp_path / "no/front")
+    assert "make it first" in nowhere.complaint
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--effort", "-1"), "effort is -1.0 seconds: give a finite number of 0 or more"),
+        (("--effort", "nan"), "effort is nan seconds"),
+        (("--threads", "0"), "threads is 0: give 1 or more"),
+        (("--hardware", "abacus"), "abacus"),
+        (("--journal", "nowhere/j"), "nowhere: make it first"),
+        (("--refresh", "0"), "refresh: every is 0"),
+    ],
+)
+@pytest.mark.parametrize("command", ["fit", "compile"])
+def test_options_of_a_budget_out_of_range(
+    attempt: Callable[..., str], model: Path, stream: Path, command: str, options: tuple[str, str], expected: str
+) -> None:
+    assert expected in attempt(command, model, "--stream", stream, "--budget", "relrmse<=0.1", *options)
+
+
+def test_a_journal_that_is_none_or_is_read(
+    invoke: Invoke, model: Path, save: Save, stream: Path, tmp_path: Path
+) -> None:
+    save(image=np.zeros((24, 2, 6, 6), np.float32) + np.arange(24, dtype=np.float32).reshape(24, 1, 1, 1))
+    fit = ("fit", model, "--stream", stream, "--budget", "relrmse<=0.1")
+    (tmp_path / "notes").write_text("I am a text.\n")
+    assert "no journal of a search" in invoke(*fit, "--journal", tmp_path / "notes").complaint
+    assert (tmp_path / "notes").read_text() == "I am a text.\n"
+    assert "this command reads it" in invoke(*fit, "--journal", model).complaint
+    front = tmp_path / "front"
+    front.mkdir()
+    inside = invoke(*fit, "--pareto", front, "--journal", front / "j")
+    assert "which is written as a whole" in inside.complaint
+    both = invoke(*fit, "-o", tmp_path / "p", "--journal", tmp_path / "p")
+    assert "two results are to go there" in both.complaint

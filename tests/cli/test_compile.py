@@ -123,6 +123,18 @@ def test_to_a_budget(invoke: Invoke, model: Path, save: Save, tmp_path: Path) ->
     assert (tmp_path / "out/profile.json").is_file()
 
 
+def test_to_a_budget_with_an_objective(invoke: Invoke, model: Path, save: Save, tmp_path: Path) -> None:
+    stream = save(image=recording(24))
+    budget = ("--stream", stream, "--budget", "relrmse<=0.1", "--effort", 0, "--objective", "energy")
+    done = invoke("compile", model, *budget, "--no-run", "-o", tmp_path / "out")
+    assert "saving    energy\n" in done.stdout
+    plan = Plan.load(tmp_path / "out/plan.json")
+    assert plan.budget is not None and plan.budget.objective == "energy"
+    (tmp_path / "here").mkdir()
+    inside = invoke("compile", model, *budget, "--journal", tmp_path / "here/j", "-o", tmp_path / "here")
+    assert "which is written as a whole" in inside.complaint
+
+
 def test_a_budget_chooses_and_a_plan_has_its_own(invoke: Invoke, model: Path, plan: Path, stream: Path) -> None:
     budget = ("--budget", "relrmse<=0.1", "-o", model.parent / "out")
     given = {

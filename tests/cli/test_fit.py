@@ -13,11 +13,12 @@ import pytest
 from reuse_compiler.cli.fit import fit as fit_command
 from reuse_compiler.fitting import fit
 from reuse_compiler.frontend import load
-from reuse_compiler.plan import Plan
+from reuse_compiler.pareto import ParetoFront
+from reuse_compiler.plan import BudgetRecord, ModelRef, PartRecord, Plan, QuantizerSpec, SitePlan
 from tests.cli.conftest import recording
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Invoke
+    from tests.cli.conftest import Invoke, Save
 
 
 @pytest.fixture
@@ -146,9 +147,9 @@ def test_a_budget_needs_a_stream_and_chooses_the_rest(invoke: Invoke, model: Pat
     assert (without.status, "a budget is tried on a stream" in without.stderr) == (2, True)
     both = invoke("fit", model, "--stream", stream, "--budget", "relrmse<=0.1", "--clusters", 16)
     assert (both.status, "the budget chooses it" in both.stderr) == (2, True)
-    unknown = invoke("fit", model, "--stream", stream, "--budget", "rmse<=0.1")
+    unknown = invoke("fit", model, "--stream", stream, "--budget", "nmse<=0.1")
     assert unknown.status == 1
-    assert "no metric is called rmse" in unknown.stderr
+    assert "no metric is called nmse" in unknown.stderr
 
 
 def test_guard_and_refresh_go_with_a_budget(invoke: Invoke, model: Path, stream: Path, tmp_path: Path) -> None:
@@ -165,3 +166,99 @@ def test_guard_and_refresh_go_with_a_budget(invoke: Invoke, model: Path, stream:
     bare = json.loads(invoke("fit", model, *budget, "--no-guard").stdout)
     assert (bare["refresh"], bare["guard"], bare["sites"]) == (None, None, plan["sites"])
     assert "every is 0" in invoke("fit", model, *budget, "--refresh", 0).complaint
+
+
+@pytest.fixture
+def drift(save: Save) -> Path:
+    """24 frames in which a fifth of the elements move a little."""
+    generator = np.random.default_rng(0)
+    steps = generator.standard_normal((24, 2, 6, 6)) * (generator.random((24, 2, 6, 6)) < 0.2) * 0.2
+    return save(image=(np.cumsum(steps, axis=0) + generator.standard_normal((2, 6, 6))).astype(np.float32))
+
+
+def test_a_front_of_plans_is_written_and_compile_takes_any(
+    invoke: Invoke, model: Path, drift: Path, tmp_path: Path
+) -> None:
+    fit = ("fit", model, "--stream", drift, "--budget", "relrmse<=0.1", "--effort", 0, "--threads", 1)
+    done = invoke(*fit, "--pareto", tmp_path / "front", "-o", tmp_path / "plan.json")
+    assert done.status == 0, done.stderr
+    front = ParetoFront.load(tmp_path / "front" / "pareto.json")
+    assert len(front.points) > 2
+    for point in front.points:
+        assert f"{point.plan}  {point.budget}" in done.stdout
+    assert f"wrote {tmp_path / 'front'}" in done.stdout
+    [own] = [point.plan for point in front.points if point.factor == 1]
+    assert (tmp_path / "front" / own).read_text() == (tmp_path / "plan.json").read_text()
+    plan = tmp_path / "front" / front.points[-1].plan
+    assert invoke("compile", model, "--plan", plan, "-o", tmp_path / "out").status == 0
+
+
+def test_an_objective_is_shown(invoke: Invoke, model: Path, drift: Path) -> None:
+    fit = ("fit", model, "--stream", drift, "--budget", "relrmse<=0.1", "--effort", 0, "--objective", "cycles")
+    shown = invoke(*fit)
+    assert "saving    cycles\n" in shown.stdout
+    assert "% weighed by cycles), " in shown.stdout
+    record = json.loads(invoke(*fit, "--hardware", "isca18-macro", "--json").stdout)["budget"]
+    assert record["objective"] == "cycles"
+    assert 0 < record["calibration"]["weighed"] < 1
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--objective", "energy"),
+        ("--hardware", "isca18"),
+        ("--effort", 1),
+        ("--journal", "j"),
+        ("--pareto", "front"),
+        ("--refresh", 3),
+        ("--no-guard",),
+    ],
+)
+def test_options_of_a_budget_need_one(invoke: Invoke, model: Path, stream: Path, option: tuple[object, ...]) -> None:
+    done = invoke("fit", model, "--stream", stream, *option)
+    assert (done.status, "goes with a budget" in done.stderr) == (2, True)
+
+
+def test_a_journal_is_kept_and_read(invoke: Invoke, model: Path, drift: Path, tmp_path: Path) -> None:
+    fit = ("fit", model, "--stream", drift, "--budget", "relrmse<=0.1", "--effort", 0, "--json")
+    first = invoke(*fit, "--journal", tmp_path / "journal.jsonl")
+    lines = (tmp_path / "journal.jsonl").read_text()
+    assert first.status == 0 and lines
+    assert invoke(*fit, "--journal", tmp_path / "journal.jsonl").stdout == first.stdout == invoke(*fit).stdout
+    assert (tmp_path / "journal.jsonl").read_text() == lines
+
+
+@pytest.fixture
+def noisy() -> Plan:
+    """A plan to a budget with a site that reuses and one that does not."""
+    part = PartRecord(frames=16, reuse=0.5, loss=0.9, weighed=0.4)
+    return Plan(
+        model=ModelRef(path="model.onnx", sha256="0" * 64),
+        budget=BudgetRecord(text="relrmse<=0.1", calibration=part, verification=part, objective="cycles"),
+        sites=[
+            SitePlan(
+                node="fc",
+                input="x",
+                op="Gemm",
+                mode="reuse",
+                quantizer=QuantizerSpec(step=0.1, zero=0, clusters=8),
+                reason="relrmse<=0.1 on 16 frames",
+            ),
+            SitePlan(
+                node="conv",
+                input="n",
+                op="Conv",
+                mode="dense",
+                reason="dense: 268.4 cycles a frame with reuse, 262.0 without",
+            ),
+        ],
+    )
+
+
+def test_a_site_that_does_not_pay_is_shown_with_its_reason(invoke: Invoke, tmp_path: Path, noisy: Plan) -> None:
+    """Why sites reuse is said once, by the budget above the table."""
+    noisy.save(tmp_path / "plan.json")
+    shown = invoke("inspect", tmp_path / "plan.json").stdout
+    assert "dense: 268.4 cycles a frame with reuse, 262.0 without" in shown
+    assert "relrmse<=0.1 on 16 frames" not in shown

@@ -179,7 +179,7 @@ def test_a_plan_fits_a_terminal(compilation: Path, tmp_path: Path) -> None:
 def test_a_plan_as_json_has_its_quantizers_in_words(invoke: Invoke, compilation: Path, tmp_path: Path) -> None:
     shown = json.loads(invoke("inspect", fitted_to_a_budget(compilation, tmp_path), "--json").stdout)["plan"]
     conv, fc1, fc2 = shown["sites"]
-    assert shown["budget"]["verification"] == {"frames": 15, "reuse": 0.625, "loss": 0.5}
+    assert shown["budget"]["verification"] == {"frames": 15, "reuse": 0.625, "loss": 0.5, "weighed": None}
     assert conv["next"] == {"factor": 1.5, "reuse": 0.0123, "loss": 0.25} and conv["width"] == 0.5
     assert fc1["width"] == fc1["quantizer"]["step"] / 2 and fc1["words"].startswith("32 clusters, step ")
     assert (fc2["words"], fc2["width"]) == ("dense", None)
