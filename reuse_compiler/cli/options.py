@@ -104,7 +104,12 @@ State = Annotated[
     ),
 ]
 Threads = Annotated[
-    int | None, typer.Option("--threads", metavar="N", help="Threads of the arithmetic. Default: all cores.")
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        help="Threads of the arithmetic; with a budget, candidates tried at once. Default: all cores.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 HardwareName = Annotated[
