@@ -33,7 +33,7 @@ _PER_OCTAVE = 2
 _BINS = (_COARSEST - _FINEST) * _PER_OCTAVE
 _EDGES = np.arange(1, _BINS + 1) / _PER_OCTAVE + _FINEST
 """Where bins end, as logarithms."""
-_KERNEL = np.bartlett(2 * 3 * _PER_OCTAVE + 3)[1:-1]
+_KERNEL = np.bartlett(2 * _PER_OCTAVE + 3)[1:-1]
 _NEAR = 64.0
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -45,8 +45,7 @@ class Flips:
     A decision at a distance m from its threshold turns if it errs by more than m towards it. Errors are taken for
     symmetric and exponential (they have heavier tails than a normal distribution), with the mean square that is seen among
     decisions of similar distance: outputs behind a softmax or a sigmoid err most where they are least sure. Distances are
-    binned by half octaves from 2^-20 to 2^6, and mean squares are smoothed over three octaves to either side. A count of
-    the decisions that did turn is a handful, and says less.
+    binned by half octaves from 2^-20 to 2^6, and mean squares are smoothed over an octave to either side.
     """
 
     def __init__(self) -> None:

@@ -25,8 +25,8 @@ _SCALED = 6
 _SECONDS = 1.0
 """Of one core, that a trial of the search may take, by the evaluator's estimate: longer recordings give an excerpt."""
 _FEWEST = 32
-_BACK_OFF = np.cumsum(np.repeat([1 / 16, 1 / 8, 5 / 16], 8)).reshape(3, 8)
-"""Octaves by which widths are drawn back for the verification, in the order of trying: to a half, to 1 1/2, to 4."""
+_SCALES = -np.cumsum(np.repeat([0, 1 / 16, 1 / 8, 5 / 16], [1, 15, 8, 8])).reshape(4, 8)
+"""Octaves by which widths are drawn back for the verification, in the order of trying: to 4 1/2."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,17 @@ class Found:
     calibration, verification : Outcome
         Of the same candidate on both parts.
     octaves : float
-        How far all widths were drawn back so that it passed the verification.
+        How far all widths were scaled so that both parts keep the bound.
     """
 
     calibration: Outcome
     verification: Outcome
     octaves: float
+
+    @property
+    def keeps(self) -> bool:
+        """Whether both parts keep the bound."""
+        return max(self.calibration.loss, self.verification.loss) <= 1
 
 
 def search(
@@ -51,7 +56,7 @@ def search(
     profile: Profile,
     shapes: Mapping[str, tuple[float, ...]],
     *,
-    rounds: int = 4,
+    rounds: int = 1,
     until: float | None = None,
     progress: Progress | None = None,
 ) -> Outcome | None:
@@ -116,21 +121,19 @@ def _to_bound(calibration: Evaluator, best: Outcome) -> Outcome | None:
 
 
 def verified(calibration: Evaluator, verification: Evaluator, best: Outcome) -> Found | None:
-    """`best`, or where it fails the verification all its widths drawn back until both parts pass, each from a cold start.
+    """`best`, or where it fails on either part all its widths drawn back until both keep the bound, each judged as it is and
+    from a cold start.
 
-    Eight at a time, sixteenths of an octave apart and coarser later: the most reuse of the first eight that have any that
-    passes; None where even a sixteenth of the widths does not.
+    A sixteenth of an octave at a time and coarser later, eight at once: the widest that passes; None where even a sixteenth
+    of the widths does not.
     """
     parts = [replace(part, exact=True) for part in (calibration, verification)]
-    first = [part.evaluate(best.candidate) for part in parts]
-    if max(outcome.loss for outcome in first) <= 1:
-        return Found(*first, 0.0)
-    for octaves in _BACK_OFF:
-        candidates = [best.candidate.scaled(-float(octave)) for octave in octaves]
-        judged = zip(*(part.evaluate_all(candidates) for part in parts), octaves, strict=True)
-        passed = [Found(*found, float(octave)) for *found, octave in judged if max(one.loss for one in found) <= 1]
-        if passed:
-            return max(passed, key=lambda found: found.calibration.reuse)
+    for octaves in _SCALES:
+        candidates = [best.candidate.scaled(float(octave)) for octave in octaves]
+        outcomes = zip(*(part.evaluate_all(candidates) for part in parts), octaves, strict=True)
+        passed = next((found for found in (Found(*judged) for judged in outcomes) if found.keeps), None)
+        if passed is not None:
+            return passed
     return None
 
 
