@@ -94,7 +94,7 @@ def run_session(
             frames += 1
             for site, count in session.changes.items():
                 changed[site] += count
-            accuracy.add(reference.run(frame), values)
+            accuracy.add(reference.run(frame), values, frame.labels)
             if output_file is not None:
                 output_file.append(values)
             if index_file is not None:

@@ -209,7 +209,7 @@ def simulate(
             if frames % _BLOCK == 0:
                 _fold(rows, costs, writer)
             seconds += time.perf_counter() - began
-            accuracy.add(reference.run(frame), done.outputs)
+            accuracy.add(reference.run(frame), done.outputs, frame.labels)
             if output_file is not None:
                 output_file.append(done.outputs)
             if index_file is not None:

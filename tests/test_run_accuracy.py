@@ -13,11 +13,14 @@ from reuse_compiler.compiling import compile_model
 from reuse_compiler.directory import CompiledDirectory
 from reuse_compiler.errors import BudgetError, StreamError
 from reuse_compiler.frontend import Model
+from reuse_compiler.passes.rewrite import rewrite
 from reuse_compiler.plan import BudgetRecord, PartRecord, Plan
+from reuse_compiler.reference import Reference
 from reuse_compiler.run_accuracy import RunAccuracy
 from reuse_compiler.running import run_session
-from reuse_compiler.streams import open_stream
-from tests.small_network import small_model, small_plan
+from reuse_compiler.session import Session
+from reuse_compiler.streams import Frame, open_stream
+from tests.small_network import SITES, small_model, small_plan
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +134,39 @@ def test_both_executors_judge_it(model: Model, tmp_path: Path) -> None:
     for accuracy in (report.accuracy, portable.accuracy):
         assert (accuracy.metric, accuracy.budget, accuracy.kept) == ("relrmse", 1e-6, False)
         assert accuracy.value == accuracy.outputs["y"].relrmse > 1e-6
+
+
+@pytest.mark.parametrize("executor", ["accelerator", "portable"])
+@pytest.mark.parametrize(("right", "loss"), [(True, 0.0), (False, 1.0)])
+def test_each_executor_judges_the_labels_of_its_stream(
+    model: Model, tmp_path: Path, executor: str, right: bool, loss: float
+) -> None:
+    """Labels are what fp32 says: a dense plan loses nothing, and one of three centroids all on the one frame that has a
+    label, which it gets wrong."""
+    x = np.random.default_rng(7).standard_normal((24, 1, 2, 8, 8)).astype(np.float32)
+    reference = Reference(model, {}, threads=1)
+    classes = [int(reference.run(Frame({"x": frame}, True))["y"].argmax()) for frame in x]
+    coarse = small_plan(model, clusters=3)
+    session = Session(rewrite(model, coarse), threads=1)
+    taken = [int(session.run({"x": frame})["y"].argmax()) for frame in x]
+    missed = next(number for number, (a, b) in enumerate(zip(classes, taken, strict=True)) if a != b)
+    labels = classes if right else [label if at == missed else -1 for at, label in enumerate(classes)]
+    samples = [{"x": frame, "__labels__": np.array([label])} for frame, label in zip(x, labels, strict=True)]
+    stream = open_stream(samples, model.inputs)
+    plan = small_plan(model, dense=SITES) if right else coarse
+    plan = plan.model_copy(update={"budget": with_budget(model, "labels.argmax<=0.5").budget})
+    report = compile_model(
+        model,
+        plan,
+        tmp_path / "out",
+        stream=stream if executor == "accelerator" else None,
+        hardware=load_hardware("isca18"),
+        threads=1,
+    )
+    if executor == "portable":
+        found = run_session(CompiledDirectory.open(tmp_path / "out"), stream, model=model, threads=1).accuracy
+    else:
+        assert report is not None
+        found = report.accuracy
+    assert (found.metric, found.value, found.kept) == ("labels.argmax", loss, right)
+    assert list(found.outputs) == ["y"]
