@@ -40,7 +40,7 @@ def main(
     """Measure, print the table, and put it and the table of the demo into the README."""
     workloads = [autopilot_workload(FRAMES)]
     if recordings is not None:
-        workloads.append(recorded_workload(recordings, "ultraface@asl_book", FRAMES))
+        workloads.append(recorded_workload(recordings, "ultraface@asl_book", slice(0, FRAMES)))
     layers = [c3d_workload(C3D_FRAMES), eesen_workload(EESEN_UTTERANCES)]
     rows = [row for workload in (*workloads, *layers) for row in _interpretation(workload)]
     rows += [_profiling(workload) for workload in workloads]

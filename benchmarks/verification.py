@@ -44,7 +44,7 @@ def main(
             workload = light_workload(name, frames)
         else:
             assert recordings is not None, f"{name} is no light model: give --recordings"
-            workload = recorded_workload(recordings, name, frames)
+            workload = recorded_workload(recordings, name, slice(0, frames))
         print(_line(workload, frames), flush=True)
 
 

@@ -63,11 +63,12 @@ def _sequences(kit: Path) -> Any:
     return module
 
 
-def recorded_workload(kit: Path, pair: str, frames: int) -> Workload:
-    """A pair of the recordings kit in `kit`."""
+def recorded_workload(kit: Path, pair: str, frames: slice | None = None) -> Workload:
+    """A pair of the recordings kit in `kit`; `frames`, with a start and a stop, cuts its stream."""
     chosen = _sequences(kit).PAIRS[pair]
     model = load(chosen.model)
-    stream = open_stream(chosen.feeds, model.inputs, frames=f"0:{frames}", state=dict(chosen.state))
+    cut = None if frames is None else f"{frames.start}:{frames.stop}"
+    stream = open_stream(chosen.feeds, model.inputs, frames=cut, state=dict(chosen.state))
     return Workload(pair, model, stream, chosen.clusters, dict(chosen.state))
 
 
