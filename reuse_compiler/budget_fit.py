@@ -37,7 +37,7 @@ def fit_to_budget(
     budget: str | None = None,
     *,
     state: Mapping[str, str] | None = None,
-    rounds: int = 3,
+    rounds: int = 1,
     jobs: int | None = None,
     guard: bool = True,
     refresh: int | None = None,

@@ -51,7 +51,7 @@ class FitSettings:
     """How a plan is fitted to a budget; the parameters are those of :func:`~reuse_compiler.budget_fit.fit_to_budget`."""
 
     state: Mapping[str, str] = field(default_factory=dict)
-    rounds: int = 3
+    rounds: int = 1
     jobs: int | None = None
     guard: bool = True
     refresh: int | None = None

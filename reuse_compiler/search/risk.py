@@ -74,7 +74,7 @@ class Flips:
         squares = float((weights * self._squares).sum())
         if weighed == 0 or squares == 0:
             return 0.0
-        margin = 2.0 ** float(np.interp(wanted, np.cumsum(decisions), _EDGES))
+        margin = float(np.exp2(np.interp(wanted, np.cumsum(decisions), _EDGES)))
         return float(np.sqrt(squares / weighed)) * 0.4 * _NEAR / margin
 
     @property
@@ -91,7 +91,7 @@ class Flips:
 def _bins(values: NDArray[Any]) -> NDArray[np.intp]:
     with np.errstate(divide="ignore"):
         places = (np.log2(values) - _FINEST) * _PER_OCTAVE
-    return np.clip(places, 0, _BINS - 1).astype(np.intp)
+    return np.asarray(np.clip(places, 0, _BINS - 1), np.intp)
 
 
 class Risk:
@@ -155,8 +155,8 @@ class Risk:
 
     @property
     def cautious(self) -> float:
-        """The same with frames in mind that are not seen: expected counts may use :func:`allowance` of their limits; where
-        nothing is known of what to expect, counts do. Outputs that are counted err by 0.1 of their deviation."""
+        """The same with frames in mind that are not seen: counts, and what is to be expected of them, may use
+        :func:`allowance` of their limits. Outputs that are counted err by 0.1 of their deviation at most."""
         shares = [self.strict]
         for (bound, scale, error, flips, (decisions, positives)), (_, loss) in zip(
             self._counts, self._judge.losses, strict=True
@@ -165,10 +165,9 @@ class Risk:
             if bound.metric in CONTINUOUS:
                 continue
             allowed = bound.limit * allowance(bound.limit, self._recorded)
+            shares += [_of(loss, allowed), relative / _RELATIVE]
             if bound.metric not in ("f1", "decision", "argmax"):
-                shares.append(_of(loss, allowed))
                 continue
-            shares.append(relative / _RELATIVE)
             total = positives if bound.metric == "f1" else decisions
             # Where nothing is positive, one that is taken for it makes all of F1.
             fair = allowed * total if total else -np.log(_CONFIDENCE) * self._judge.frames / self._recorded
@@ -206,7 +205,7 @@ def _threshold(
     margins = np.abs(exact.astype(np.float64) - bound.threshold)
     sure = margins > bound.margin if bound.margin > 0 else np.ones(margins.shape, np.bool_)
     flips.add(margins[sure], (value.astype(np.float64) - exact)[sure])
-    totals += [np.count_nonzero(sure), 2 * np.count_nonzero((exact > bound.threshold) & sure)]
+    totals += np.array([np.count_nonzero(sure), 2 * np.count_nonzero((exact > bound.threshold) & sure)])
 
 
 def _best(bound: Bound, exact: NDArray[Any], value: NDArray[Any], flips: Flips, totals: NDArray[np.float64]) -> None:
@@ -219,4 +218,4 @@ def _best(bound: Bound, exact: NDArray[Any], value: NDArray[Any], flips: Flips, 
     errors = (taken[:, 1] - taken[:, 0]) - (two[:, 1] - two[:, 0])
     sure = margins > bound.margin if bound.margin > 0 else np.ones(margins.shape, np.bool_)
     flips.add(margins[sure], errors[sure])
-    totals += [np.count_nonzero(sure), 0]
+    totals[0] += np.count_nonzero(sure)

@@ -25,8 +25,8 @@ _SCALED = 6
 _SECONDS = 1.0
 """Of one core, that a trial of the search may take, by the evaluator's estimate: longer recordings give an excerpt."""
 _FEWEST = 32
-_SCALES = -np.cumsum(np.repeat([0, 1 / 16, 1 / 8, 5 / 16], [1, 15, 8, 8])).reshape(4, 8)
-"""Octaves by which widths are drawn back for the verification, in the order of trying: to 4 1/2."""
+_SCALES = 1 / 8 - np.cumsum(np.repeat([0, 1 / 16, 1 / 8, 5 / 16], [1, 15, 8, 8])).reshape(4, 8)
+"""Octaves by which widths are scaled for the verification, in the order of trying: from 1/8 to -4 5/16."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ def _to_bound(calibration: Evaluator, best: Outcome) -> Outcome | None:
 
 
 def verified(calibration: Evaluator, verification: Evaluator, best: Outcome) -> Found | None:
-    """`best`, or where it fails on either part all its widths drawn back until both keep the bound, each judged as it is and
-    from a cold start.
+    """`best` with all widths scaled, from a little wider down until both parts keep the bound, each judged as it is and from a
+    cold start.
 
     A sixteenth of an octave at a time and coarser later, eight at once: the widest that passes; None where even a sixteenth
     of the widths does not.
