@@ -18,7 +18,7 @@ from reuse_compiler.budget_scale import check_budget, scales
 from reuse_compiler.default_budget import DEFAULT_BUDGET, default_budget
 from reuse_compiler.errors import BudgetError, StreamError
 from reuse_compiler.frontend import Model
-from reuse_compiler.held_recording import HeldRecording, hold
+from reuse_compiler.held_recording import HeldRecording, from_its_start, hold
 from reuse_compiler.metrics import Judge
 from reuse_compiler.model_profile import Profile
 from reuse_compiler.objectives import OBJECTIVES, Worth, accelerator_worth, cpu_worth, macs_worth
@@ -134,7 +134,8 @@ class BudgetProblem:
             bounds = parse_budget(text, model.outputs)
         check_budget(bounds, whole.references, whole.name)
         boundary = len(whole) * 2 // 3
-        calibration, verification = whole.cut(0, boundary), whole.cut(boundary, len(whole))
+        calibration = whole.cut(0, boundary)
+        verification = from_its_start(whole.cut(boundary, len(whole)), model, settings.state)
         sites, trial = find_sites(model), Trial(model)
         seen = profile(model, calibration, state=settings.state, threads=1)
         return cls(
@@ -178,9 +179,13 @@ class BudgetProblem:
         """Judges candidates with caution on the calibration."""
         return self._evaluator(self.calibration, self.worth, cautious=True)
 
-    def verifying(self) -> Evaluator:
-        """Judges candidates on the verification as they are."""
-        return self._evaluator(self.verification, self.worth, cautious=False)
+    def judging(self) -> tuple[Evaluator, Evaluator, Evaluator]:
+        """Judge candidates on the calibration and on the verification as they are, and with caution on both together."""
+        return (
+            self._evaluator(self.calibration, self.worth, cautious=False),
+            self._evaluator(self.verification, self.worth, cautious=False),
+            self._evaluator(self.calibration.then(self.verification), self.worth, cautious=True),
+        )
 
     def counting(self, part: HeldRecording) -> Evaluator:
         """Sees on `part` what share of multiply-accumulates is reused."""
@@ -202,7 +207,9 @@ class BudgetProblem:
         path = self.settings.journal
         of = ""
         if path is not None:
-            of = f"{self.model.sha256} {self.text} {part.fingerprint} {cautious} {_digest(worth)}"
+            state = sorted(self.settings.state.items())
+            frames = f"{self.whole.fingerprint} {part.fingerprint}"
+            of = f"{self.model.sha256} {self.text} {state} {frames} {cautious} {_digest(worth)}"
         return Evaluator(
             self.trial,
             part.held,

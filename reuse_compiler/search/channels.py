@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from reuse_compiler.frontend import Model
 from reuse_compiler.search.candidate import Candidate, Range, Window
@@ -29,28 +30,54 @@ def channel_shapes(
     d^2 / 3, which weights of norm g pass on as g^2 d^2 / 3. The least of the sum of errors for a given sum of (s / d)^2
     is where d^4 is in proportion to s^2 / g^2.
 
-    Of tensors of several channels; their geometric mean is 1, and none is more than 8 times it or less than an eighth.
+    Of tensors of several channels that change, which all their sites read along one axis; their geometric mean is 1, and
+    none is more than 8 times it or less than an eighth.
     """
-    changes = _changes(trial, frames, ranges, state)
+    readers = _readers(trial, ranges)
     shapes = {}
-    for tensor in ranges:
-        readers = [site for slot in trial.slots if slot.tensor == tensor for site in slot.sites]
-        changed, weighed = changes[tensor], np.sqrt(sum(_weigh(model, site) for site in readers))
-        if len(changed) < 2 or changed.shape != weighed.shape or not changed.any() or not weighed.any():
+    for tensor, changed in _changes(trial, frames, list(readers), ranges, state).items():
+        weighed = np.sqrt(np.sum([_weigh(model, site) for site in readers[tensor]], axis=0))
+        if len(changed) < 2 or not changed.any() or not weighed.any():
             continue
         ratio = np.maximum(changed, changed.max() * _SMALLEST) / np.maximum(weighed, weighed.max() * _SMALLEST)
-        logs = np.log(ratio) / 2
-        bound = np.log(_FARTHEST)
-        logs = np.clip(logs - logs.mean(), -bound, bound)
-        shapes[tensor] = tuple(float(value) for value in np.exp(logs - logs.mean()))
+        shapes[tensor] = tuple(np.exp(_centred(np.log(ratio) / 2)).tolist())
     return shapes
 
 
+def _centred(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shifted and cut off so that none is beyond the logarithm of 8 and their mean is 0."""
+    bound = np.log(_FARTHEST)
+
+    def cut(shift: float) -> NDArray[np.float64]:
+        return np.asarray(np.clip(logs - shift, -bound, bound))
+
+    return cut(brentq(lambda shift: float(cut(shift).mean()), logs.min() - bound, logs.max() + bound))
+
+
+def _readers(trial: Trial, ranges: Mapping[str, Range]) -> dict[str, list[Site]]:
+    """The sites of each tensor that all of them read along one axis, counted from the last."""
+    readers: dict[str, list[Site]] = {}
+    for slot in trial.slots:
+        if slot.tensor in ranges:
+            readers.setdefault(slot.tensor, []).extend(slot.sites)
+    return {tensor: sites for tensor, sites in readers.items() if len({_rank(site) for site in sites}) == 1}
+
+
+def _rank(site: Site) -> int:
+    rank = len(site.frame_shape)
+    return rank - site.channel_axis % rank
+
+
 def _changes(
-    trial: Trial, frames: Sequence[Frame], ranges: Mapping[str, Range], state: Mapping[str, str]
+    trial: Trial,
+    frames: Sequence[Frame],
+    tensors: Sequence[str],
+    ranges: Mapping[str, Range],
+    state: Mapping[str, str],
 ) -> dict[str, NDArray[np.float64]]:
-    """Root mean square of what each channel changes by from frame to frame: float64 [channels], by tensor."""
-    finest = Candidate({tensor: Window(max(-low, high) * _FINE, 2.0) for tensor, (low, high) in ranges.items()})
+    """Root mean square of what each channel changes by from frame to frame: float64 [channels], by tensor; none where
+    every frame begins a sequence."""
+    finest = Candidate({tensor: Window(max(-ranges[tensor][0], ranges[tensor][1]) * _FINE, 2.0) for tensor in tensors})
     quantizers = finest.quantizers(ranges)
     squares: dict[str, NDArray[np.float64]] = {}
     for frame in trial.run(quantizers, frames, state, squares=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,9 @@ __all__ = ["Journal"]
 
 Known = tuple[float, float, float]
 """Reuse, loss and error."""
+
+_CUT_OFF = re.compile(r'\[("[0-9a-f]*("[^"]*)?)?')
+"""The beginning of a line."""
 
 
 class Journal:
@@ -44,6 +48,8 @@ class Journal:
         try:
             text = path.read_text() if path.exists() else ""
             whole = text[: text.rfind("\n") + 1]
+            if whole != text and not _CUT_OFF.fullmatch(text, len(whole)):
+                raise ValueError
             for line in whole.splitlines():
                 key, reuse, loss, error = json.loads(line)
                 self._known[str(key)] = float(reuse), float(loss), float(error)
