@@ -12,7 +12,7 @@ from reuse_compiler.errors import BudgetError
 from reuse_compiler.quantizers import LinearQuantizer
 from reuse_compiler.search.journal import Journal
 from reuse_compiler.search.search import search
-from tests.search.conftest import Parts
+from tests.small_search import Parts
 
 QUANTIZERS = {"a": LinearQuantizer(0.25, 4, 9), "b": LinearQuantizer(0.5, 0, 9, (0.25, 0.5))}
 

@@ -2,120 +2,145 @@
 
 from __future__ import annotations
 
-import math
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from numpy.typing import NDArray
 
-from reuse_compiler import frontend
-from reuse_compiler.macs import model_macs
-from reuse_compiler.model_profile import Profile
-from reuse_compiler.profiling import profile
-from reuse_compiler.reference import Reference
-from reuse_compiler.search.allocation import allocate, measure_sensitivity
 from reuse_compiler.search.candidate import Candidate
-from reuse_compiler.search.evaluator import Evaluator
-from reuse_compiler.search.refinement import refine, scale_to_bound
-from reuse_compiler.search.search import search
-from reuse_compiler.sites import find_sites
-from reuse_compiler.streams import Frame, open_stream
-from reuse_compiler.trial import Trial
-
-Arrays = Mapping[str, NDArray[Any]]
-
-NETWORK = """
-<ir_version: 8, opset_import: ["": 18]>
-net (float[1, 2, 8, 8] x) => (float[1, 3] y) {
-    a = Conv <pads = [1, 1, 1, 1]> (x, W1)
-    b = Relu (a)
-    c = Conv <pads = [1, 1, 1, 1]> (b, W2)
-    d = Relu (c)
-    e = Flatten (d)
-    y = MatMul (e, W3)
-}"""
-SHAPES = {"W1": (4, 2, 3, 3), "W2": (4, 4, 3, 3), "W3": (256, 3)}
-FRAMES = 48
-
-
-def relative(references: Sequence[Arrays], outputs: Sequence[Arrays]) -> float:
-    """Relative RMSE as a share of 0.05."""
-    exact = np.stack([frame["y"] for frame in references]).astype(np.float64)
-    error = np.stack([frame["y"] for frame in outputs]) - exact
-    return math.sqrt(float(np.mean(error**2)) / float(exact.var())) / 0.05
+from reuse_compiler.search.evaluator import Evaluator, Loss, Outcome
+from reuse_compiler.search.refinement import scale_to_bound
+from reuse_compiler.search.search import Found, search, verified
+from tests.small_search import Parts, hopeless, relative
 
 
 @pytest.fixture(scope="module")
-def parts() -> tuple[Evaluator, Evaluator, Profile]:
-    """A picture that drifts and flickers, cut in two."""
-    generator = np.random.default_rng(0)
-    proto = onnx.parser.parse_model(NETWORK)
-    for name, shape in SHAPES.items():
-        array = generator.standard_normal(shape).astype(np.float32) / 4
-        proto.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        onnx.save(proto, path)
-        model = frontend.load(path)
-    drift = np.cumsum(generator.standard_normal((FRAMES, 1, 2, 8, 8)) * 0.05, axis=0)
-    x = (drift + generator.standard_normal((1, 2, 8, 8)) + generator.standard_normal(drift.shape) * 0.004).astype("f4")
-    half = FRAMES // 2
-    seen = profile(model, open_stream([{"x": frame} for frame in x[:half]], model.inputs), threads=1)
-    ranges = {name: tensor.value_range for name, tensor in seen.tensors.items()}
-
-    def part(pictures: NDArray[np.float32]) -> Evaluator:
-        frames = [Frame({"x": picture}, number == 0) for number, picture in enumerate(pictures)]
-        reference = Reference(model, {}, threads=1)
-        outputs = [reference.run(frame) for frame in frames]
-        macs = model_macs(model, find_sites(model))
-        return Evaluator(Trial(model), frames, outputs, ranges, {}, macs, relative, jobs=2)
-
-    return part(x[:half]), part(x[half:]), seen
+def told() -> list[tuple[str, int, int | None]]:
+    return []
 
 
-def test_what_is_found_keeps_the_bound_on_both_parts(parts: tuple[Evaluator, Evaluator, Profile]) -> None:
-    calibration, verification, seen = parts
-    told: list[tuple[str, int, int | None]] = []
-    found = search(calibration, verification, seen, rounds=1, progress=lambda *step: told.append(step))
+@pytest.fixture(scope="module")
+def best(parts: Parts, told: list[tuple[str, int, int | None]]) -> Outcome:
+    found = search(parts.calibration, parts.profile, parts.shapes, rounds=2, progress=lambda *step: told.append(step))
     assert found is not None
-    assert found.calibration.loss <= 1 and found.verification.loss <= 1
-    assert found.calibration.reuse > 0.2
-    assert found.verification == verification.evaluate(found.verification.candidate)
-    assert [step[1] for step in told] == list(range(1, len(told) + 1))
+    return found
 
 
-def test_it_gives_up_where_nothing_keeps_the_bound(parts: tuple[Evaluator, Evaluator, Profile]) -> None:
-    calibration, verification, seen = parts
-    hopeless = replace(verification, loss=lambda references, outputs: 2.0)
-    assert search(calibration, hopeless, seen, rounds=0) is None
-    assert search(replace(calibration, loss=hopeless.loss), verification, seen, rounds=0) is None
+def by_hand(part: Evaluator, candidate: Candidate) -> tuple[float, float]:
+    """Reuse and loss of one run from a cold start."""
+    frames = list(part.trial.run(candidate.quantizers(part.ranges), part.frames, part.state))
+    changed = np.sum([frame.changed for frame in frames], axis=0) / len(frames)
+    reuse = sum(
+        part.worth[slot.name] * (1 - count / slot.elements)
+        for slot, count in zip(part.trial.slots, changed, strict=True)
+    )
+    return reuse, part.loss(part.references, [frame.outputs for frame in frames])[0]
 
 
-def test_a_dearer_loss_buys_narrower_widths(parts: tuple[Evaluator, Evaluator, Profile]) -> None:
-    calibration, _, seen = parts
-    peaks = {tensor: max(-low, high) for tensor, (low, high) in calibration.ranges.items()}
-    sensitivity = measure_sensitivity(calibration.part(12), seen, peaks, 1.6)
-    assert (np.diff(sensitivity.savings, axis=1) >= -1e-9).all()
-    cheap, dear = allocate(sensitivity, 0.001), allocate(sensitivity, 1.0)
-    assert all(dear.widths[tensor] <= cheap.widths[tensor] for tensor in peaks)
-    assert dear != cheap
+# -------------------------------------------------------------------------------------------------------------- search
 
 
-def test_refinement_loses_no_reuse(parts: tuple[Evaluator, Evaluator, Profile]) -> None:
-    calibration, _, _ = parts
-    uniform = Candidate({tensor: 0.05 * high for tensor, (_, high) in calibration.ranges.items()}, 1.6)
-    start = scale_to_bound(calibration, uniform)
-    assert start is not None and start.loss <= 1
-    refined = refine(calibration, start, 2)
-    assert refined.reuse > start.reuse and refined.loss <= 1
+def test_it_finds_more_than_equal_widths_at_about_the_bound(parts: Parts, best: Outcome) -> None:
+    uniform = scale_to_bound(parts.calibration, parts.uniform)
+    assert uniform is not None
+    assert best.reuse > uniform.reuse > 0.2
+    assert best.loss == pytest.approx(1, abs=0.2)
+    assert best.candidate.windows.keys() == parts.calibration.ranges.keys()
+    assert best == parts.calibration.evaluate(best.candidate)
 
 
-def test_dense_candidates_lose_and_reuse_nothing(parts: tuple[Evaluator, Evaluator, Profile]) -> None:
-    outcome = parts[0].evaluate(Candidate({}, 2.0))
-    assert (outcome.reuse, outcome.loss) == (0.0, 0.0)
+def test_it_tells_its_steps(told: list[tuple[str, int, int | None]], best: Outcome) -> None:
+    assert [what for what, _, _ in told] == ["search"] * len(told)
+    assert [done for _, done, _ in told] == list(range(1, len(told) + 1))
+    assert {steps for _, _, steps in told} == {len(told)}
+
+
+@pytest.mark.parametrize("shapes", [None, {}])
+def test_it_takes_the_same_way_every_time(
+    parts: Parts, best: Outcome, shapes: Mapping[str, tuple[float, ...]] | None
+) -> None:
+    """Without shapes of channels no tensor has several deadbands."""
+    given = parts.shapes if shapes is None else shapes
+    found = search(replace(parts.calibration, jobs=1), parts.profile, given, rounds=2)
+    assert found is not None
+    if shapes is None:
+        assert found == best
+    quantizers = found.candidate.quantizers(parts.calibration.ranges).values()
+    assert shapes is None or all(isinstance(quantizer.deadband, float) for quantizer in quantizers)
+
+
+def test_out_of_time_it_tries_less_and_keeps_the_bound(parts: Parts, best: Outcome, runs: Callable[[], int]) -> None:
+    steps: list[int] = []
+    found = search(
+        parts.calibration,
+        parts.profile,
+        parts.shapes,
+        rounds=9,
+        until=0.0,
+        progress=lambda what, done, total: steps.append(done),
+    )
+    assert found is not None
+    assert found.loss == pytest.approx(1, abs=0.2)
+    assert steps == list(range(1, steps[-1] + 1))  # all of them, as those left out count as done
+    quick = runs()
+    search(parts.calibration, parts.profile, parts.shapes, rounds=0)
+    assert runs() - quick > quick
+
+
+def test_it_gives_up_where_nothing_keeps_the_bound(parts: Parts) -> None:
+    assert search(replace(parts.calibration, loss=hopeless), parts.profile, parts.shapes, rounds=0) is None
+
+
+# -------------------------------------------------------------------------------------------------------- verification
+
+
+def octaves(outcome: Outcome, best: Outcome) -> float:
+    """How far all widths are scaled."""
+    apart = [float(np.log2(width / best.candidate.widths[name])) for name, width in outcome.candidate.widths.items()]
+    assert max(apart) == pytest.approx(min(apart), abs=1e-9)
+    return apart[0]
+
+
+def judges(parts: Parts, **losses: Loss) -> dict[str, Evaluator]:
+    """The parts, some with a loss of their own."""
+    found = {"calibration": parts.calibration, "verification": parts.verification, "both": parts.both}
+    return {name: replace(part, loss=losses.get(name, part.loss)) for name, part in found.items()}
+
+
+def verify(given: Mapping[str, Evaluator], best: Outcome) -> Found | None:
+    return verified(given["calibration"], given["verification"], given["both"], best)
+
+
+def test_what_is_verified_keeps_the_bound_on_all_parts_as_it_is(parts: Parts, best: Outcome) -> None:
+    given = judges(parts)
+    found = verify(given, best)
+    assert found is not None
+    assert found.calibration.candidate == found.verification.candidate
+    assert abs(octaves(found.calibration, best)) < 1
+    for name, outcome in (("calibration", found.calibration), ("verification", found.verification)):
+        assert (outcome.reuse, outcome.loss) == pytest.approx(by_hand(given[name], outcome.candidate))
+    assert max(by_hand(part, found.calibration.candidate)[1] for part in given.values()) <= 1
+
+
+@pytest.mark.parametrize("failing", ["calibration", "verification", "both"])
+def test_one_that_fails_on_a_part_is_drawn_back(parts: Parts, best: Outcome, failing: str) -> None:
+    given = judges(parts, **{failing: relative(0.02)})
+    plain, found = verify(judges(parts), best), verify(given, best)
+    assert plain is not None and found is not None
+    assert octaves(found.calibration, best) < min(octaves(plain.calibration, best), 0)
+    assert by_hand(given[failing], best.candidate)[1] > 1
+    assert by_hand(given[failing], found.calibration.candidate)[1] <= 1
+    assert found.calibration.reuse < plain.calibration.reuse
+
+
+def test_the_widest_that_passes_is_taken_and_it_is_not_far_from_what_was_searched(parts: Parts, best: Outcome) -> None:
+    easy = relative(100)
+    found = verify(judges(parts, calibration=easy, verification=easy, both=easy), best)
+    assert found is not None
+    assert 0 <= octaves(found.calibration, best) <= 1
+
+
+@pytest.mark.parametrize("failing", ["calibration", "verification", "both"])
+def test_nothing_is_verified_where_no_scale_passes(parts: Parts, best: Outcome, failing: str) -> None:
+    assert verify(judges(parts, **{failing: hopeless}), best) is None
