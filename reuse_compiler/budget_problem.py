@@ -188,8 +188,8 @@ class BudgetProblem:
         )
 
     def counting(self, part: HeldRecording) -> Evaluator:
-        """Sees on `part` what share of multiply-accumulates is reused."""
-        return self._evaluator(part, self.macs, cautious=False)
+        """Sees on `part` what share of multiply-accumulates is reused by candidates as they are."""
+        return replace(self._evaluator(part, self.macs, cautious=False), exact=True)
 
     def losses(self, part: HeldRecording, quantizers: Mapping[str, LinearQuantizer]) -> list[float]:
         """The loss of each bound on `part`, in the metric's unit; relative ones by the scale of the whole recording."""

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from reuse_compiler.budget_problem import BudgetProblem, FitSettings
 from reuse_compiler.frontend import Model
+from reuse_compiler.macs import model_macs
+from reuse_compiler.search.candidate import Candidate, Window
 from reuse_compiler.streams import open_stream
 from tests.small_network import small_model, walk
 
@@ -43,3 +45,16 @@ def test_what_is_known_of_another_search_is_not_taken_for_this_one(model: Model,
     ]
     keys = [key(first), *(key(other) for other in others), first.counting(first.calibration).journal.key("all", {})]
     assert len(set(keys)) == len(keys)
+
+
+def test_what_a_plan_says_of_multiply_accumulates_is_counted_on_the_plan_as_it_is(model: Model, tmp_path: Path) -> None:
+    found = problem(model, walk(24), "relrmse<=0.1", tmp_path / "journal")
+    candidate = Candidate({tensor: Window(0.05 * max(-low, high), 2.0) for tensor, (low, high) in found.ranges.items()})
+    part = found.verification
+    changed = np.sum(
+        [frame.changed for frame in found.trial.run(candidate.quantizers(found.ranges), part.held, {})], axis=0
+    )
+    same = [slot.elements * len(part) - count for slot, count in zip(found.trial.slots, changed, strict=True)]
+    reused = sum(count * slot.macs / slot.elements for count, slot in zip(same, found.trial.slots, strict=True))
+    macs = model_macs(model, found.sites) * len(part)
+    assert found.counting(part).evaluate(candidate).reuse == pytest.approx(reused / macs)
