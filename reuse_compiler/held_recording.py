@@ -15,7 +15,7 @@ from reuse_compiler.frontend import Model
 from reuse_compiler.reference import Reference
 from reuse_compiler.streams import Frame, Stream
 
-__all__ = ["HeldRecording", "hold"]
+__all__ = ["HeldRecording", "from_its_start", "hold"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -52,6 +52,10 @@ class HeldRecording:
         frames = [replace(frame, start=frame.start or not number) for number, frame in enumerate(held)]
         return HeldRecording(self.name, frames, self.references[first:stop])
 
+    def then(self, other: HeldRecording) -> HeldRecording:
+        """The frames of both, one behind the other."""
+        return HeldRecording(self.name, [*self.held, *other.held], [*self.references, *other.references])
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the frames."""
@@ -62,6 +66,15 @@ class HeldRecording:
                 for name in sorted(arrays):
                     digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
         return digest.hexdigest()
+
+
+def from_its_start(part: HeldRecording, model: Model, state: Mapping[str, str]) -> HeldRecording:
+    """A part with what the fp32 model gives if it starts there too: it differs where outputs are fed back."""
+    if not state:
+        return part
+    reference = Reference(model, state, threads=1)
+    references = [{**seen, **reference.run(frame)} for frame, seen in zip(part.held, part.references, strict=True)]
+    return replace(part, references=references)
 
 
 def hold(model: Model, stream: Stream, state: Mapping[str, str]) -> HeldRecording:

@@ -43,8 +43,8 @@ class Settled:
 def settle(problem: BudgetProblem, best: Outcome | None) -> Settled:
     """Verify `best`, drawn back if need be; leave dense what then does not pay, by the objective; widen the others by what
     that leaves of the budget; and verify again. Where that fails, the one that was verified first stays."""
-    calibrating, verifying = problem.calibrating(), problem.verifying()
-    found = None if best is None else verified(calibrating, verifying, best)
+    judges = problem.judging()
+    found = None if best is None else verified(*judges, best)
     if found is None:
         return Settled(None, {})
     unpaid = _unpaid(problem, found.calibration.candidate)
@@ -53,7 +53,7 @@ def settle(problem: BudgetProblem, best: Outcome | None) -> Settled:
     kept = _without(found.calibration.candidate, unpaid)
     if not kept.widths:
         return Settled(None, unpaid)
-    again = verified(calibrating, verifying, _widened(calibrating, kept))
+    again = verified(*judges, _widened(problem.calibrating(), kept))
     return Settled(found, {}) if again is None else Settled(again, unpaid)
 
 

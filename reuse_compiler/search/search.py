@@ -25,8 +25,8 @@ _SCALED = 6
 _SECONDS = 1.0
 """Of one core, that a trial of the search may take, by the evaluator's estimate: longer recordings give an excerpt."""
 _FEWEST = 32
-_SCALES = 1 / 8 - np.cumsum(np.repeat([0, 1 / 16, 1 / 8, 5 / 16], [1, 15, 8, 8])).reshape(4, 8)
-"""Octaves by which widths are scaled for the verification, in the order of trying: from 1/8 to -4 5/16."""
+_SCALES = 1 / 2 - np.cumsum(np.repeat([0, 1 / 16, 1 / 8, 5 / 16], [1, 15, 8, 8])).reshape(4, 8)
+"""Octaves by which widths are scaled for the verification, in the order of trying: from 1/2 to -4."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,10 @@ class Found:
     ----------
     calibration, verification : Outcome
         Of the same candidate on both parts.
-    octaves : float
-        How far all widths were scaled so that both parts keep the bound.
     """
 
     calibration: Outcome
     verification: Outcome
-    octaves: float
-
-    @property
-    def keeps(self) -> bool:
-        """Whether both parts keep the bound."""
-        return max(self.calibration.loss, self.verification.loss) <= 1
 
 
 def search(
@@ -120,20 +112,19 @@ def _to_bound(calibration: Evaluator, best: Outcome) -> Outcome | None:
     return calibration.evaluate(best.candidate.scaled(float(np.clip(place, -1, 1))))
 
 
-def verified(calibration: Evaluator, verification: Evaluator, best: Outcome) -> Found | None:
-    """`best` with all widths scaled, from a little wider down until both parts keep the bound, each judged as it is and from a
-    cold start.
+def verified(calibration: Evaluator, verification: Evaluator, both: Evaluator, best: Outcome) -> Found | None:
+    """`best` with all widths scaled, from half an octave wider down until it keeps the bound on the calibration, on the
+    verification and on both together, each judged as it is and from a cold start.
 
-    A sixteenth of an octave at a time and coarser later, eight at once: the widest that passes; None where even a sixteenth
-    of the widths does not.
+    Of both together a cautious judge has more to go by than of the calibration alone. A sixteenth of an octave at a time and
+    coarser later, eight at once: the widest that passes; None where even a sixteenth of the widths does not.
     """
-    parts = [replace(part, exact=True) for part in (calibration, verification)]
+    judges = [replace(part, exact=True) for part in (calibration, verification, both)]
     for octaves in _SCALES:
         candidates = [best.candidate.scaled(float(octave)) for octave in octaves]
-        outcomes = zip(*(part.evaluate_all(candidates) for part in parts), octaves, strict=True)
-        passed = next((found for found in (Found(*judged) for judged in outcomes) if found.keeps), None)
-        if passed is not None:
-            return passed
+        for judged in zip(*(part.evaluate_all(candidates) for part in judges), strict=True):
+            if max(outcome.loss for outcome in judged) <= 1:
+                return Found(*judged[:2])
     return None
 
 
