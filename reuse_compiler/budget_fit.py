@@ -49,8 +49,10 @@ def fit_to_budget(
 ) -> Plan:
     """The plan that saves the most and keeps `budget`.
 
-    The first two thirds of the recording calibrate it, the last third verifies it from a cold start: the plan keeps the
-    budget on both, or it is the dense plan and says so. On frames beyond these nothing is promised. At most 1 GiB of
+    It is searched for on the first two thirds of the recording, and all its widths are then scaled to what these and the
+    last third allow, each from a cold start: the plan keeps the budget on both, or it is the dense plan and says so. Counts of
+    wrong decisions use about half of their limits (:mod:`~reuse_compiler.search.risk`), so that other frames keep them
+    too; that is likely, and no promise. At most 1 GiB of
     inputs and outputs is looked at.
 
     Parameters
@@ -64,7 +66,7 @@ def fit_to_budget(
     state : mapping of str to str, optional
         Inputs fed back from outputs.
     rounds : int
-        Of refinement; each takes about twice as many runs of the calibration part as the model has tensors to reuse.
+        Of refinement, each some ten seconds of two cores; see :func:`~reuse_compiler.search.refinement.refine`.
     jobs : int, optional
         Candidates evaluated at once; by default one a core.
     guard : bool
