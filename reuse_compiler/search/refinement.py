@@ -11,7 +11,7 @@ import numpy as np
 from reuse_compiler.search.candidate import Candidate, Window
 from reuse_compiler.search.evaluator import Evaluator, Outcome
 
-__all__ = ["FORMS", "at_error", "refine", "scale_to_bound", "scale_to_error"]
+__all__ = ["FORMS", "RATE", "at_error", "refine", "scale_to_bound", "scale_to_error"]
 
 FORMS = tuple(
     Window(0.0, ratio, spread)
@@ -21,9 +21,9 @@ FORMS = tuple(
 Which is best differs from model to model, and from tensor to tensor."""
 _MOVES = ((-1.0, 0.0, 1.0), (-0.5, 0.0, 0.5))
 """Octaves by which widths are tried in the first round and in later ones."""
-_RATE = 0.08
+RATE = 0.08
 """Reuse that twice the error buys, as measured on networks of all kinds; within a factor of two."""
-_PRICES = _RATE / (2 * np.log(2)) * np.geomspace(1 / 4, 4, 7)
+_PRICES = RATE / (2 * np.log(2)) * np.geomspace(1 / 4, 4, 7)
 _PROMISING = 3
 _SECONDS = 20.0
 """Of one core, that the trials of a round may take, by the evaluator's estimate."""
@@ -34,7 +34,7 @@ _WORTH = 1e-3
 
 def at_error(outcome: Outcome, error: float) -> float:
     """The reuse if all widths were scaled to an error near by."""
-    return outcome.reuse - _RATE * _octaves(outcome, error)
+    return outcome.reuse - RATE * _octaves(outcome, error)
 
 
 def scale_to_error(evaluator: Evaluator, outcome: Outcome, error: float) -> Outcome:

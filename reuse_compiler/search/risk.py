@@ -182,7 +182,7 @@ def allowance(limit: float, frames: int) -> float:
     most = limit * frames
     if most <= 0:
         return SAFETY
-    return max(SAFETY, float(chi2.ppf(1 - _CONFIDENCE, 2 * (int(most) + 1))) / 2 / most)
+    return min(max(SAFETY, float(chi2.ppf(1 - _CONFIDENCE, 2 * (int(most) + 1))) / 2 / most), 1.0)
 
 
 def _of(loss: float, limit: float) -> float:

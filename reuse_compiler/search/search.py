@@ -12,7 +12,7 @@ from reuse_compiler.model_profile import Profile
 from reuse_compiler.search.allocation import allocate, measure_sensitivity, savings
 from reuse_compiler.search.candidate import Candidate
 from reuse_compiler.search.evaluator import Evaluator, Outcome
-from reuse_compiler.search.refinement import FORMS, refine, scale_to_bound
+from reuse_compiler.search.refinement import FORMS, RATE, refine, scale_to_bound
 
 __all__ = ["Found", "search", "verified"]
 
@@ -90,8 +90,8 @@ def search(
 
 
 def _promise(outcome: Outcome) -> float:
-    """Reuse as if the loss were scaled to the bound: a doubled loss is worth some 8 % of reuse."""
-    return outcome.reuse - 0.08 * float(np.log2(max(outcome.loss, 0.02)))
+    """Reuse as if the loss were scaled to the bound."""
+    return outcome.reuse - RATE * float(np.log2(max(outcome.loss, 0.02)))
 
 
 def _to_bound(calibration: Evaluator, best: Outcome) -> Outcome | None:
