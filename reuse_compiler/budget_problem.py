@@ -180,11 +180,11 @@ class BudgetProblem:
         return self._evaluator(self.calibration, self.worth, cautious=True)
 
     def judging(self) -> tuple[Evaluator, Evaluator, Evaluator]:
-        """Judge candidates on the calibration and on the verification as they are, and with caution on both together."""
+        """Judge candidates on the calibration and on the verification as they are, and with caution on the whole recording."""
         return (
             self._evaluator(self.calibration, self.worth, cautious=False),
             self._evaluator(self.verification, self.worth, cautious=False),
-            self._evaluator(self.calibration.then(self.verification), self.worth, cautious=True),
+            self._evaluator(self.whole, self.worth, cautious=True),
         )
 
     def counting(self, part: HeldRecording) -> Evaluator:

@@ -52,10 +52,6 @@ class HeldRecording:
         frames = [replace(frame, start=frame.start or not number) for number, frame in enumerate(held)]
         return HeldRecording(self.name, frames, self.references[first:stop])
 
-    def then(self, other: HeldRecording) -> HeldRecording:
-        """The frames of both, one behind the other."""
-        return HeldRecording(self.name, [*self.held, *other.held], [*self.references, *other.references])
-
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the frames."""

@@ -211,7 +211,7 @@ def _threshold(
 def _best(bound: Bound, exact: NDArray[Any], value: NDArray[Any], flips: Flips, totals: NDArray[np.float64]) -> None:
     """How far the best class is before the second, and by how much that errs."""
     rows = exact.reshape(-1, exact.shape[-1]).astype(np.float64)
-    others = value.reshape(rows.shape)
+    others = value.reshape(rows.shape).astype(np.float64)
     best = np.argpartition(rows, -2, axis=-1)[:, -2:]
     two, taken = np.take_along_axis(rows, best, -1), np.take_along_axis(others, best, -1)
     margins = np.abs(two[:, 1] - two[:, 0])

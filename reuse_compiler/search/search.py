@@ -112,14 +112,14 @@ def _to_bound(calibration: Evaluator, best: Outcome) -> Outcome | None:
     return calibration.evaluate(best.candidate.scaled(float(np.clip(place, -1, 1))))
 
 
-def verified(calibration: Evaluator, verification: Evaluator, both: Evaluator, best: Outcome) -> Found | None:
+def verified(calibration: Evaluator, verification: Evaluator, whole: Evaluator, best: Outcome) -> Found | None:
     """`best` with all widths scaled, from half an octave wider down until it keeps the bound on the calibration, on the
-    verification and on both together, each judged as it is and from a cold start.
+    verification and on the whole recording, each judged as it is and from a cold start.
 
-    Of both together a cautious judge has more to go by than of the calibration alone. A sixteenth of an octave at a time and
+    Of the whole a cautious judge has more to go by than of the calibration alone. A sixteenth of an octave at a time and
     coarser later, eight at once: the widest that passes; None where even a sixteenth of the widths does not.
     """
-    judges = [replace(part, exact=True) for part in (calibration, verification, both)]
+    judges = [replace(part, exact=True) for part in (calibration, verification, whole)]
     for octaves in _SCALES:
         candidates = [best.candidate.scaled(float(octave)) for octave in octaves]
         for judged in zip(*(part.evaluate_all(candidates) for part in judges), strict=True):
