@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +59,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def _recording(frames: int = 24) -> list[dict[str, NDArray[np.float32]]]:
     """`x` rests in nine of ten elements, `n` is noise."""
     generator = np.random.default_rng(1)
-    jumps = generator.standard_normal((frames, 1, 48)) * (generator.random((frames, 1, 48)) < 0.1)
-    x, n = np.cumsum(jumps, axis=0), generator.standard_normal((frames, 1, 2, 8, 8))
+    x, n = generator.uniform(-2, 2, (frames, 1, 48)), generator.standard_normal((frames, 1, 2, 8, 8))
+    for past, now in pairwise(x):
+        np.copyto(now, past, where=generator.random(now.shape) < 0.9)
     return [{"x": a, "n": b} for a, b in zip(x.astype(np.float32), n.astype(np.float32), strict=True)]
 
 

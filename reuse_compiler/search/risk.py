@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.optimize import brentq
+from scipy.stats import nbinom
 
 from reuse_compiler.accuracy import Deviation, OutputError
 from reuse_compiler.budget import CONTINUOUS, Bound
@@ -16,12 +18,14 @@ from reuse_compiler.metrics import Judge
 __all__ = ["SAFETY", "Flips", "Risk", "allowance"]
 
 SAFETY = 0.5
-"""The share of a limit that a count of wrong decisions may use in calibration, at least. Reuse carries over to frames not
-seen, counts do not: calibrated at the whole limit, every third of nine recordings exceeded it later, at half of it none.
-"""
+"""The share of a limit that a loss may use where nothing is known of how near decisions are. Reuse carries over to frames not
+seen, counts do not: calibrated at the whole limit, every third of nine recordings exceeded it later, at half of it none."""
 
 _CONFIDENCE = 0.9
-"""How often as many other frames are to keep the limit where decisions turn independently of each other."""
+"""How often as many other frames are to keep a limit."""
+
+_SURPRISE = 1 / 3
+"""How much of what was counted beyond what was expected is taken for more than chance: a count of a few varies by half."""
 
 _RELATIVE = 0.1
 """Largest relative RMSE of an output whose decisions are bounded. A count alone says nothing of a part in which nothing
@@ -139,9 +143,8 @@ class Risk:
         for bound, scale, error, flips, (decisions, positives) in self._counts:
             relative = _relative(error, scale) if bound.own is None else self._deviation.relrmse
             if bound.metric in ("f1", "decision", "argmax"):
-                total = max(positives if bound.metric == "f1" else decisions, 1)
-                allowed = bound.limit * allowance(bound.limit, self._recorded)
-                relative = float(np.hypot(0.3 * relative, 0.1 * flips.near(allowed * total)))
+                fair = self._fair(bound, positives if bound.metric == "f1" else decisions)
+                relative = float(np.hypot(0.3 * relative, 0.1 * flips.near(fair)))
             found.append(relative)
         return max(found)
 
@@ -155,8 +158,9 @@ class Risk:
 
     @property
     def cautious(self) -> float:
-        """The same with frames in mind that are not seen: counts, and what is to be expected of them, may use
-        :func:`allowance` of their limits. Outputs that are counted err by 0.1 of their deviation at most."""
+        """The same with frames in mind that are not seen. Wrong decisions that are to be expected, and more where more were
+        counted, may be so many as :func:`allowance` says; other shares may use half of their limits. Outputs that are counted err by 0.1 of their
+        deviation at most."""
         shares = [self.strict]
         for (bound, scale, error, flips, (decisions, positives)), (_, loss) in zip(
             self._counts, self._judge.losses, strict=True
@@ -164,25 +168,36 @@ class Risk:
             relative = _relative(error, scale)
             if bound.metric in CONTINUOUS:
                 continue
-            allowed = bound.limit * allowance(bound.limit, self._recorded)
-            shares += [_of(loss, allowed), relative / _RELATIVE]
+            shares.append(relative / _RELATIVE)
             if bound.metric not in ("f1", "decision", "argmax"):
+                shares.append(_of(loss, bound.limit * SAFETY))
                 continue
             total = positives if bound.metric == "f1" else decisions
-            # Where nothing is positive, one that is taken for it makes all of F1.
-            fair = allowed * total if total else -np.log(_CONFIDENCE) * self._judge.frames / self._recorded
-            shares.append(_of(flips.expected, fair))
+            likely = flips.expected + max(loss * total - flips.expected, 0.0) * _SURPRISE
+            shares.append(_of(likely, self._fair(bound, total)))
         return max(shares)
 
+    def _fair(self, bound: Bound, total: float) -> float:
+        """How many of `total` decisions of these frames may be expected to be wrong, so that as many frames as were recorded
+        keep the limit; no more of them than frames count as independent. Where nothing is positive, one that is taken for
+        it makes all of F1."""
+        share = self._judge.frames / self._recorded
+        most = min(bound.limit * total / share, float(self._recorded))
+        if most == 0:
+            return allowance(0.0) * share if bound.limit > 0 else 0.0
+        return bound.limit * total * min(allowance(most) / most, 1.0)
 
-def allowance(limit: float, frames: int) -> float:
-    """The share of `limit` that may be used so that counts on as many other frames keep it nine times out of ten, at least
-    half: the mean of a Poisson count whose 90 % quantile is the limit. Decisions of one frame are not independent, so that
-    a frame counts as one."""
-    most = limit * frames
-    if most <= 0:
-        return SAFETY
-    return min(max(SAFETY, float(chi2.ppf(1 - _CONFIDENCE, 2 * (int(most) + 1))) / 2 / most), 1.0)
+
+@lru_cache(maxsize=4096)
+def allowance(most: float) -> float:
+    """How many wrong decisions may be expected where `most` are allowed, so that as many other frames keep to that nine times
+    out of ten.
+
+    What is expected is itself known from about as many decisions only, so that the count to come is negative binomial with
+    twice the variance of a Poisson count.
+    """
+    expected = brentq(lambda mean: nbinom.sf(int(most), mean, 0.5) - (1 - _CONFIDENCE), 1e-9, 2 * most + 5)
+    return float(expected)
 
 
 def _of(loss: float, limit: float) -> float:
