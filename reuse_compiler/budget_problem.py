@@ -93,7 +93,7 @@ class BudgetProblem:
         Two thirds calibrate, the last third verifies, from a cold start.
     sites : sequence of Site
     profile : Profile
-        Of the calibration.
+        Of the whole recording: a quantizer that clips what comes in the verification cannot be scaled to keep anything there.
     ranges : mapping of str to Range
         Of the tensors that may be quantized.
     trial : Trial
@@ -137,7 +137,7 @@ class BudgetProblem:
         calibration = whole.cut(0, boundary)
         verification = from_its_start(whole.cut(boundary, len(whole)), model, settings.state)
         sites, trial = find_sites(model), Trial(model)
-        seen = profile(model, calibration, state=settings.state, threads=1)
+        seen = profile(model, whole, state=settings.state, threads=1)
         return cls(
             model=model,
             settings=settings,

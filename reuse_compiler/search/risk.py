@@ -184,7 +184,7 @@ class Risk:
         share = self._judge.frames / self._recorded
         most = min(bound.limit * total / share, float(self._recorded))
         if most == 0:
-            return allowance(0.0) * share if bound.limit > 0 else 0.0
+            return allowance(0.0) * share
         return bound.limit * total * min(allowance(most) / most, 1.0)
 
 

@@ -52,7 +52,7 @@ def search(
     until: float | None = None,
     progress: Progress | None = None,
 ) -> Outcome | None:
-    """The candidate with the most reuse on `calibration` that keeps the bound there; None where no width does.
+    """The candidate with the most reuse on `calibration` that keeps the bound there, or nearly; None where no width does.
 
     1. Sensitivity of one tensor at a time.
     2. For each ratio, with channels alike and different: allocations at eight prices of a loss; the best of all scaled to
