@@ -62,7 +62,7 @@ what the plan could have reused, had its recording told; a recording that varies
 highway's, makes a relative budget stricter than need be. Reuse is the share of all multiply-accumulates of the model.
 
 These recordings, second halves included, were at hand while the search and its safety rule were built, and several rules were
-compared on them: what the figures show of other recordings is less than a half that nobody looked at would.
+compared on them: these are development figures, not a test on recordings that nobody had looked at.
 """
 
 
