@@ -50,10 +50,9 @@ def fit_to_budget(
     """The plan that saves the most and keeps `budget`.
 
     It is searched for on the first two thirds of the recording, and all its widths are then scaled to what these and the
-    last third allow, each from a cold start: the plan keeps the budget on both, or it is the dense plan and says so. Counts of
-    wrong decisions use about half of their limits (:mod:`~reuse_compiler.search.risk`), so that other frames keep them
-    too; that is likely, and no promise. At most 1 GiB of
-    inputs and outputs is looked at.
+    last third allow, each from a cold start: the plan keeps the budget on both, or it is the dense plan and says so. Counts
+    of wrong decisions stay at what as many other frames are likely to keep (:mod:`~reuse_compiler.search.risk`), which is
+    no promise. At most 1 GiB of inputs and outputs is looked at.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ from reuse_compiler.onnx_writer import data_name
 from reuse_compiler.plan import Plan
 from reuse_compiler.report import Report
 
-__all__ = ["FILES", "CompiledDirectory", "replacing_directory"]
+__all__ = ["FILES", "CompiledDirectory", "exchange", "replacing_directory"]
 
 FILES = ("model.reuse.onnx", "program.safetensors", "plan.json", "profile.json", "report.json")
 _WRITTEN = (*FILES, data_name(FILES[0]))
@@ -128,7 +128,7 @@ def replacing_directory(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
-        _exchange(path, temporary)
+        exchange(path, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -139,8 +139,8 @@ def _not_compiled(path: Path) -> str | None:
     return None if FILES[1] in present or not present else present[0]
 
 
-def _exchange(path: Path, new: Path) -> None:
-    """Put `new` in the place of `path`, which is put back where that fails."""
+def exchange(path: Path, new: Path) -> None:
+    """Put the folder `new` in the place of `path`, which is put back where that fails; an OSError goes on."""
     if not path.is_dir():
         new.replace(path)
         return

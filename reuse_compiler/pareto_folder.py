@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from reuse_compiler.directory import replacing_directory
+from reuse_compiler.directory import exchange, replacing_directory
 from reuse_compiler.errors import ReuseError
 from reuse_compiler.pareto import ParetoFront
 from reuse_compiler.plan import Plan
@@ -52,14 +52,9 @@ def write_front(path: Path, front: ParetoFront, plans: Sequence[Plan]) -> None:
         return
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as aside:
-            new, old = Path(aside) / "new", Path(aside) / "old"
+            new = Path(aside) / "new"
             _write(new, front, plans)
-            path.replace(old)
-            try:
-                new.replace(path)
-            except BaseException:
-                old.replace(path)
-                raise
+            exchange(path, new)
     except OSError as error:
         raise ReuseError(f"{path}: cannot write: {error.strerror}: choose another folder") from error
 

@@ -158,9 +158,11 @@ class Risk:
 
     @property
     def cautious(self) -> float:
-        """The same with frames in mind that are not seen. Wrong decisions that are to be expected, and more where more were
-        counted, may be so many as :func:`allowance` says; other shares may use half of their limits. Outputs that are counted err by 0.1 of their
-        deviation at most."""
+        """The same with frames in mind that are not seen.
+
+        Wrong decisions that are to be expected, and more where more were counted, may be so many as :func:`allowance` says;
+        other shares may use half of their limits. Outputs that are counted err by 0.1 of their deviation at most.
+        """
         shares = [self.strict]
         for (bound, scale, error, flips, (decisions, positives)), (_, loss) in zip(
             self._counts, self._judge.losses, strict=True
