@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from reuse_compiler import frontend
 from reuse_compiler.accuracy import OutputError
 from reuse_compiler.budget_fit import MIN_FRAMES, fit_to_budget
+from reuse_compiler.budget_problem import BudgetProblem, FitSettings
 from reuse_compiler.errors import BudgetError, PlanError, StreamError
 from reuse_compiler.frontend import Model
 from reuse_compiler.passes.rewrite import rewrite
 from reuse_compiler.plan import Plan
 from reuse_compiler.reference import Reference
+from reuse_compiler.search.candidate import Candidate
 from reuse_compiler.session import Session
 from reuse_compiler.streams import Frame, Stream, open_stream
 
@@ -75,6 +77,22 @@ def test_the_plan_keeps_the_budget_on_both_parts(model: Model) -> None:
     session = Session(rewrite(model, plan), threads=1)
     assert 0 < loss_of(model, session, x[:30], x) <= 0.05 * (1 + 1e-3)
     assert 0 < loss_of(model, session, x[30:], x) <= 0.05 * (1 + 1e-3)
+
+
+def test_parts_are_judged_by_what_the_fp32_model_gives_from_where_they_start(model: Model) -> None:
+    """Outputs are fed back: the verification begins with another state than the recording had there, and without a
+    quantizer loses nothing all the same."""
+    found = BudgetProblem.of(model, recording(model, walk(24)), "relrmse:y<=0.05", FitSettings(state=STATE, jobs=1))
+    dense = Candidate({})
+    assert [judge.evaluate(dense).loss for judge in found.judging()] == pytest.approx([0, 0, 0], abs=1e-4)
+
+
+def test_quantizers_cover_what_comes_after_the_calibration(model: Model) -> None:
+    x = walk(24)
+    x[-1] *= 20
+    found = BudgetProblem.of(model, recording(model, x), "relrmse:y<=0.05", FitSettings(state=STATE, jobs=1))
+    low, high = found.ranges[next(site.input for site in found.sites if site.operand == "x")]
+    assert low <= x.min() and x.max() <= high
 
 
 def test_a_site_knows_what_more_would_have_come_to(model: Model) -> None:
