@@ -22,6 +22,7 @@ class RewriteConv(ir.passes.InPlacePass):
 
     1. W and B stay as they are; B is zeros where there is no bias.
     2. Strides, pads, dilations and group are written out, and output_padding of a ConvTranspose.
+    3. The state has its channels last (:mod:`reuse_compiler.state_layout`); x and y stay as they are.
 
     The state stays loose: :class:`~reuse_compiler.passes.rewrite_state.ExposeState` makes it inputs and outputs.
 

@@ -9,9 +9,10 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from reuse_compiler.operators import DOMAIN, past_linear_name, read_conv
+from reuse_compiler.operators import DOMAIN, keeps_channels_last, past_linear_name, read_conv
 from reuse_compiler.quantizers import TableQuantizer
 from reuse_compiler.slots import Slot, model_slots
+from reuse_compiler.state_layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST
 
 __all__ = ["LinearFromIndex"]
 
@@ -66,7 +67,7 @@ def _dense(slot: Slot, graph: ir.Graph) -> list[ir.Node]:
         name=past_linear_name(slot.site), type=ir.TensorType(ir.DataType.FLOAT), shape=slot.past_linear.shape
     )
     weight, bias = slot.weight, slot.bias
-    if not node.op_type.startswith("ReuseConv"):
+    if not keeps_channels_last(node):
         product = ir.node("MatMul", [centroid, weight])
         return [*dequantized, product, ir.node("Add", [product.outputs[0], bias], outputs=[linear])]
     conv = read_conv(node)
@@ -79,7 +80,9 @@ def _dense(slot: Slot, graph: ir.Graph) -> list[ir.Node]:
     if conv.output_padding is not None:
         geometry["output_padding"] = conv.output_padding
     op = "Conv" if conv.output_padding is None else "ConvTranspose"
-    return [*dequantized, ir.node(op, [centroid, weight, bias], geometry, outputs=[linear])]
+    x = ir.node("Einsum", [centroid], {"equation": TO_CHANNELS_FIRST})
+    y = ir.node(op, [x.outputs[0], weight, bias], geometry)
+    return [*dequantized, x, y, ir.node("Einsum", y.outputs, {"equation": TO_CHANNELS_LAST}, outputs=[linear])]
 
 
 def _centroids(slot: Slot, graph: ir.Graph) -> list[ir.Node]:

@@ -5,6 +5,9 @@
 of a model, because all that differs between nodes is an attribute. B is the linear output of an input of zeros: the
 body only corrects what it is given, so B is where a sequence begins (:func:`initial_linear`) and what a refresh needs.
 
+``past_index`` and ``present_index`` have the shape of x, ``past_linear`` and ``present_linear`` that of y; for CONV with the
+channels moved behind the spatial axes (:mod:`reuse_compiler.state_layout`). x, y and W are as ONNX has them.
+
 Attributes of all: ``zero`` and ``deadband``; ``step`` and ``clusters`` where the quantizer is linear (see
 :class:`~reuse_compiler.quantizers.LinearQuantizer`), ``centroids`` and ``boundaries`` where it is a table
 (:class:`~reuse_compiler.quantizers.TableQuantizer`); ``activation_slope`` and ``activation_max`` (:class:`Activation`); of
@@ -14,6 +17,7 @@ ReuseConvTranspose ``output_padding``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -26,6 +30,7 @@ from numpy.typing import NDArray
 from reuse_compiler import function_text, table_text
 from reuse_compiler.errors import ModelError, PlanError
 from reuse_compiler.quantizers import Index, LinearQuantizer, Quantizer, TableQuantizer
+from reuse_compiler.state_layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, channels_last_shape
 
 __all__ = [
     "DOMAIN",
@@ -37,6 +42,7 @@ __all__ = [
     "initial_index",
     "initial_linear",
     "is_reuse",
+    "keeps_channels_last",
     "past_index_name",
     "past_linear_name",
     "present_index_name",
@@ -60,7 +66,6 @@ _TABLE = "Table"
 _LINEAR_ATTRIBUTES = ("step", "zero", "clusters", "deadband")
 _TABLE_ATTRIBUTES = ("centroids", "boundaries", "zero", "deadband")
 _ACTIVATION_ATTRIBUTES = ("activation_slope", "activation_max")
-_CONV_ATTRIBUTES = ("strides", "pads", "dilations", "group")
 
 _BODY = """
 <domain: "{domain}", opset_import: ["": {opset}]>
@@ -68,52 +73,76 @@ _BODY = """
 {{
     {quantizer}
     {linear}
-    present_linear = Add (past_linear, correction)
 
     slope = Constant <value_float: float = @activation_slope> ()
-    sloped = Mul (present_linear, slope)
-    rectified = Max (present_linear, sloped)
+    sloped = Mul ({z}, slope)
+    rectified = Max ({z}, sloped)
     maximum = Constant <value_float: float = @activation_max> ()
     y = Min (rectified, maximum)
 }}
 """
 
-# Channels are the last axis: one deadband per channel broadcasts as it is.
-_GEMM_DEADBAND = """
+# In the layout of the state, channels are the last axis: one deadband per channel broadcasts as it is.
+_DEADBAND = """
     deadband = Constant <value_floats: floats = @deadband> ()
 """
-_GEMM_LINEAR = """
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What tells the body of one operator, and of its Table kind, from those of the others.
+
+    `x` and `z` name the input in the layout of the state, and the present linear output in that of y; `begin` has the lines
+    that make x, `linear` those that make ``present_linear`` and z of ``change`` and ``past_linear``. `geometry` has the
+    names of further attributes.
+    """
+
+    x: str
+    begin: str
+    linear: str
+    z: str
+    geometry: tuple[str, ...] = ()
+
+
+_FC_FORM = _Form(
+    x="x",
+    begin="",
+    linear="""
     correction = MatMul (change, W)
-"""
+    present_linear = Add (past_linear, correction)
+""",
+    z="present_linear",
+)
 
-# Channels are axis 1, before as many spatial axes as the kernel has.
-_CONV_DEADBAND = """
-    deadband_list = Constant <value_floats: floats = @deadband> ()
-    kernel_shape = Shape <start: int = 2> (W)
-    spatial_rank = Shape (kernel_shape)
-    channels = Constant <value_ints: ints = [-1]> ()
-    spatial_ones = ConstantOfShape <value: tensor = int64[1] {1}> (spatial_rank)
-    deadband_shape = Concat <axis: int = 0> (channels, spatial_ones)
-    deadband = Reshape (deadband_list, deadband_shape)
-"""
-_CONV_LINEAR = """
-    correction = Conv <strides: ints = @strides, pads: ints = @pads, dilations: ints = @dilations, group: int = @group>
-                      (change, W)
-"""
-_CONV_TRANSPOSE_LINEAR = """
-    correction = ConvTranspose <strides: ints = @strides, pads: ints = @pads, dilations: ints = @dilations,
-                                group: int = @group, output_padding: ints = @output_padding>
-                               (change, W)
-"""
-_CONV_TRANSPOSE_ATTRIBUTES = (*_CONV_ATTRIBUTES, "output_padding")
 
-_PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    _GEMM: (_GEMM_DEADBAND, _GEMM_LINEAR, ()),
-    _CONV: (_CONV_DEADBAND, _CONV_LINEAR, _CONV_ATTRIBUTES),
-    _CONV_TRANSPOSE: (_CONV_DEADBAND, _CONV_TRANSPOSE_LINEAR, _CONV_TRANSPOSE_ATTRIBUTES),
+def _conv_form(op: str, geometry: Mapping[str, str]) -> _Form:
+    """The form of a CONV whose linear output is that of `op`; `geometry` has the types of its attributes."""
+    attributes = ", ".join(f"{name}: {kind} = @{name}" for name, kind in geometry.items())
+    last, first = (f'Einsum <equation: string = "{to}">' for to in (TO_CHANNELS_LAST, TO_CHANNELS_FIRST))
+    return _Form(
+        x="x_last",
+        begin=f"""
+    x_last = {last} (x)
+""",
+        linear=f"""
+    change_first = {first} (change)
+    correction_first = {op} <{attributes}> (change_first, W)
+    correction = {last} (correction_first)
+    present_linear = Add (past_linear, correction)
+    linear_first = {first} (present_linear)
+""",
+        z="linear_first",
+        geometry=tuple(geometry),
+    )
+
+
+_CONV_GEOMETRY = {"strides": "ints", "pads": "ints", "dilations": "ints", "group": "int"}
+_FORMS = {
+    _GEMM: _FC_FORM,
+    _CONV: _conv_form("Conv", _CONV_GEOMETRY),
+    _CONV_TRANSPOSE: _conv_form("ConvTranspose", {**_CONV_GEOMETRY, "output_padding": "ints"}),
 }
-"""The lines of the deadband and of the linear output, and the attributes of the geometry."""
-_OPERATORS = (*_PARTS, *(op + _TABLE for op in _PARTS))
+_OPERATORS = (*_FORMS, *(op + _TABLE for op in _FORMS))
 
 
 @dataclass(frozen=True)
@@ -151,18 +180,25 @@ def function(op: str, opset: int) -> ir.Function:
         raise ModelError(f"{DOMAIN}.{op}: opset {opset} is too old: convert the model to {MIN_OPSET} or later")
     if op not in _OPERATORS:
         raise ModelError(f"{DOMAIN}.{op}: no such operator: {', '.join(_OPERATORS)} are known")
-    deadband, linear, geometry = _PARTS[op.removesuffix(_TABLE)]
+    form = _FORMS[op.removesuffix(_TABLE)]
     if op.endswith(_TABLE):
         attributes = _TABLE_ATTRIBUTES
-        quantizer = f"{function_text.COMMON}{table_text.CONSTANTS}{deadband}{table_text.QUANTIZE}"
+        quantize = f"{table_text.CONSTANTS}{_DEADBAND}{table_text.quantize(form.x)}"
     else:
         attributes = _LINEAR_ATTRIBUTES
-        quantizer = (
-            f"{function_text.COMMON}{function_text.constants('')}{deadband}{function_text.keep('', 'x', 'past_index')}"
+        quantize = (
+            f"{function_text.constants('')}{_DEADBAND}{function_text.keep('', form.x, 'past_index')}"
             f"{function_text.present('', 'keep', 'past_index', 'present_index')}{function_text.change('')}"
         )
-    names = ", ".join((*attributes, *_ACTIVATION_ATTRIBUTES, *geometry))
-    text = _BODY.format(domain=DOMAIN, opset=opset, op=op, attributes=names, quantizer=quantizer, linear=linear)
+    text = _BODY.format(
+        domain=DOMAIN,
+        opset=opset,
+        op=op,
+        attributes=", ".join((*attributes, *_ACTIVATION_ATTRIBUTES, *form.geometry)),
+        quantizer=f"{function_text.COMMON}{form.begin}{quantize}",
+        linear=form.linear,
+        z=form.z,
+    )
     return ir.serde.deserialize_function(onnx.parser.parse_function(text))
 
 
@@ -222,12 +258,13 @@ def reuse_node(
     """
     index_type = ir.TensorType(ir.DataType.from_numpy(quantizer.index_dtype))
     float_type = ir.TensorType(ir.DataType.FLOAT)
-    past_index = ir.Value(name=past_index_name(name), type=index_type, shape=x.shape)
-    past_linear = ir.Value(name=past_linear_name(name), type=float_type, shape=linear.shape)
+    kept_x, kept_linear = (_state_shape(value, conv) for value in (x, linear))
+    past_index = ir.Value(name=past_index_name(name), type=index_type, shape=kept_x)
+    past_linear = ir.Value(name=past_linear_name(name), type=float_type, shape=kept_linear)
     outputs = [
         ir.Value(name=linear.name, type=float_type, shape=linear.shape),
-        ir.Value(name=present_index_name(name), type=index_type, shape=x.shape),
-        ir.Value(name=present_linear_name(name), type=float_type, shape=linear.shape),
+        ir.Value(name=present_index_name(name), type=index_type, shape=kept_x),
+        ir.Value(name=present_linear_name(name), type=float_type, shape=kept_linear),
     ]
     return ir.Node(
         DOMAIN,
@@ -239,6 +276,12 @@ def reuse_node(
     )
 
 
+def _state_shape(value: ir.Value, conv: ConvAttributes | None) -> ir.Shape | None:
+    if value.shape is None or conv is None:
+        return value.shape
+    return ir.Shape(channels_last_shape(value.shape.dims))
+
+
 def _op_type(conv: ConvAttributes | None) -> str:
     if conv is None:
         return _GEMM
@@ -248,6 +291,11 @@ def _op_type(conv: ConvAttributes | None) -> str:
 def is_reuse(node: ir.Node) -> bool:
     """Whether `node` is one of the operators of this module."""
     return node.domain == DOMAIN and node.op_type in _OPERATORS
+
+
+def keeps_channels_last(node: ir.Node) -> bool:
+    """Whether the state of a reuse node is in the layout of :mod:`reuse_compiler.state_layout`: that of a CONV is."""
+    return is_reuse(node) and node.op_type.startswith(_CONV)
 
 
 def reuse_nodes(model: ir.Model) -> list[ir.Node]:
@@ -313,21 +361,17 @@ def present_linear_name(node: str) -> str:
 
 
 def initial_index(node: ir.Node) -> Index:
-    """The indices that a sequence starts with: the zero index everywhere, a read-only view in the shape of x."""
+    """The indices that a sequence starts with: the zero index everywhere, a read-only view in the shape of the state."""
     quantizer = read_quantizer(node)
     return np.broadcast_to(np.array(quantizer.zero, quantizer.index_dtype), _shape(node, 1))
 
 
 def initial_linear(node: ir.Node) -> NDArray[np.float32]:
-    """The linear output that a sequence starts with: the bias along the channels, a read-only view in the shape of y."""
-    shape = _shape(node, 2)
+    """The linear output that a sequence starts with: the bias along the channels, a read-only view in the shape of the state."""
     value = node.inputs[4]
     if value is None or value.const_value is None:
         raise ModelError(f"node {node.name}: its bias is not an initializer: compile the model again")
-    bias = value.const_value.numpy().astype(np.float32)
-    if node.op_type.startswith(_CONV):
-        bias = bias.reshape(-1, *[1] * (len(shape) - 2))
-    return np.broadcast_to(bias, shape)
+    return np.broadcast_to(value.const_value.numpy().astype(np.float32), _shape(node, 2))
 
 
 def _shape(node: ir.Node, position: int) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from reuse_compiler.guard_plan import GuardPlan
 from reuse_compiler.onnx_file import read_model
 from reuse_compiler.onnx_session import one_line, open_session
 from reuse_compiler.onnx_writer import model_sha256
+from reuse_compiler.operators import keeps_channels_last
 from reuse_compiler.passes.rewrite_refresh import LinearFromIndex
 from reuse_compiler.refresh import RefreshSchedule
 from reuse_compiler.runtime_errors import RUNTIME_ERRORS
@@ -37,12 +38,13 @@ Step = Callable[[Mapping[str, Any]], Arrays]
 
 @dataclass(frozen=True)
 class StateNames:
-    """The names of a site's state among the inputs and outputs of the model."""
+    """The names of a site's state among the inputs and outputs of the model, and whether it has the channels last."""
 
     past_index: str
     past_linear: str
     present_index: str
     present_linear: str
+    channels_last: bool
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,8 @@ def _state_names(slot: Slot) -> StateNames:
     past, present = (slot.past_index, slot.past_linear), (slot.present_index, slot.present_linear)
     if not all([*(value.is_graph_input() for value in past), *(value.is_graph_output() for value in present)]):
         raise ModelError(f"node {slot.site}: its state is not an input and output of the model: compile it again")
-    return StateNames(*(str(value.name) for value in (*past, *present)))
+    index, linear, next_index, next_linear = (str(value.name) for value in (*past, *present))
+    return StateNames(index, linear, next_index, next_linear, keeps_channels_last(slot.node))
 
 
 def _step_names(slot: Slot) -> StepNames:

@@ -18,6 +18,7 @@ from reuse_compiler.guard import Guard, count_clipped
 from reuse_compiler.reuse_network import ReuseNetwork
 from reuse_compiler.session_state import SessionState
 from reuse_compiler.session_statistics import SessionStatistics, Tally
+from reuse_compiler.state_layout import channels_first
 from reuse_compiler.steps import before_steps
 from reuse_compiler.streams import Frame
 from reuse_compiler.streams.checks import conform, expected_inputs
@@ -94,7 +95,12 @@ class Session:
     @property
     def indices(self) -> Arrays:
         """Copies of the indices of the last frame by site: uint8 or uint16, in the shape of the site's input."""
-        return {site: self._index(site).copy() for site in self._network.sites}
+        return {site: self._as_the_model_has_it(site, self._index(site)).copy() for site in self._network.sites}
+
+    def _as_the_model_has_it(self, site: str, state: NDArray[Any]) -> NDArray[Any]:
+        """State of `site` in the layout of its input and linear output."""
+        names = self._network.nodes.get(site)
+        return channels_first(state) if names is not None and names.channels_last else state
 
     def _index(self, site: str) -> NDArray[Any]:
         recurrent = self._network.recurrent.get(site)
@@ -136,8 +142,9 @@ class Session:
 
     @property
     def linear(self) -> Arrays:
-        """Copies of the linear outputs of the last frame by site, of a recurrent one of its last step: float32."""
-        return {site: self._last_linear(site).copy() for site in self._network.sites}
+        """Copies of the linear outputs of the last frame by site, of a recurrent one of its last step: float32, in the shape
+        of the linear output."""
+        return {site: self._as_the_model_has_it(site, self._last_linear(site)).copy() for site in self._network.sites}
 
     def _last_linear(self, site: str) -> NDArray[Any]:
         names = self._network.nodes.get(site)

@@ -31,7 +31,8 @@ class SessionState:
         Hexadecimal SHA-256 of the reuse model.
     arrays : mapping of str to array
         By model input: ``past_index_<node>`` (uint8 or uint16, shape of the node's input), ``past_linear_<node>``
-        (float32, shape of its output), and the inputs that the model's own outputs are fed back to.
+        (float32, shape of its output), of CONV both with the channels last (:mod:`reuse_compiler.state_layout`), and the
+        inputs that the model's own outputs are fed back to.
     """
 
     model_sha256: str

@@ -61,7 +61,7 @@ class Slot:
 
     @property
     def initial_linear(self) -> NDArray[np.float32]:
-        """The bias in the shape of the linear output: a read-only view."""
+        """The bias in the shape of the state: a read-only view."""
         if self.steps is None:
             return initial_linear(self.node)
         if self.bias.const_value is None:

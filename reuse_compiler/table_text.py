@@ -7,7 +7,7 @@ memory of x as often as there are boundaries. Whole numbers below 2**24 are exac
 
 from __future__ import annotations
 
-__all__ = ["CONSTANTS", "QUANTIZE"]
+__all__ = ["CONSTANTS", "quantize"]
 
 CONSTANTS = """
     centroids = Constant <value_floats: floats = @centroids> ()
@@ -17,22 +17,22 @@ CONSTANTS = """
 """
 """The quantizer's constants, from the attributes; ``deadband`` is not among them."""
 
-QUANTIZE = """
+_QUANTIZE = """
     past_number = Cast <to: int = 1> (past_index)
     none = Mul (past_number, nothing)
-    below = Scan <num_scan_inputs: int = 1, body: graph = count (counted, boundary) => (counted_next) {
-        above = Greater (x, boundary)
+    below = Scan <num_scan_inputs: int = 1, body: graph = count (counted, boundary) => (counted_next) {{
+        above = Greater ({x}, boundary)
         above_number = Cast <to: int = 1> (above)
         counted_next = Add (counted, above_number)
-    }> (none, boundaries)
-    is_nan = IsNaN (x)
+    }}> (none, boundaries)
+    is_nan = IsNaN ({x})
     is_nan_number = Cast <to: int = 1> (is_nan)
     of_nan = Mul (is_nan_number, zero)
     nearest = Add (below, of_nan)
 
     past_place = Cast <to: int = 6> (past_index)
     past_value = Gather (centroids, past_place)
-    difference = Sub (x, past_value)
+    difference = Sub ({x}, past_value)
     distance = Abs (difference)
     near = LessOrEqual (distance, deadband)
     has_memory = Greater (deadband, nothing)
@@ -47,5 +47,11 @@ QUANTIZE = """
     present_value = Gather (centroids, present_place)
     change = Sub (present_value, past_value)
 """
-"""``present_index`` and ``change``, c(present) - c(past), of ``x``, ``past_index`` and ``deadband``. No boundary lies below
-a NaN, which takes the zero index instead."""
+
+
+def quantize(x: str) -> str:
+    """``present_index`` and ``change``, c(present) - c(past), of the values `x`, ``past_index`` and ``deadband``.
+
+    No boundary lies below a NaN, which takes the zero index instead.
+    """
+    return _QUANTIZE.format(x=x)

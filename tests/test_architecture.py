@@ -30,6 +30,7 @@ GROUND = {
     "recurrent",
     "runtime_errors",
     "slots",
+    "state_layout",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from math import inf
 from typing import Any
@@ -19,7 +20,8 @@ from onnx.reference import ReferenceEvaluator
 from reuse_compiler import operators
 from reuse_compiler.errors import ModelError
 from reuse_compiler.operators import Activation, ConvAttributes
-from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.quantizers import LinearQuantizer, Quantizer, TableQuantizer
+from reuse_compiler.state_layout import channels_first, channels_last
 
 Arrays = dict[str, NDArray[Any]]
 LEVELS = [
@@ -32,7 +34,7 @@ ARGUMENTS = ("x", "past_index", "past_linear", "W", "B")
 RESULTS = ("y", "present_index", "present_linear")
 
 
-def one_node(op: str, attributes: list[ir.Attr], feed: Arrays, linear_shape: tuple[int, ...], opset: int = 18) -> bytes:
+def one_node(op: str, attributes: list[ir.Attr], feed: Arrays, y_shape: tuple[int, ...], opset: int = 18) -> bytes:
     """A model of one reuse node whose every input is a graph input, in the shapes of `feed`."""
     body = operators.function(op, opset)
     proto = onnx.helper.make_model(
@@ -44,13 +46,13 @@ def one_node(op: str, attributes: list[ir.Attr], feed: Arrays, linear_shape: tup
                 for name, a in feed.items()
             ],
             [
-                onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, linear_shape),
+                onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, y_shape),
                 onnx.helper.make_tensor_value_info(
                     "present_index",
                     onnx.helper.np_dtype_to_tensor_dtype(feed["past_index"].dtype),
-                    feed["x"].shape,
+                    feed["past_index"].shape,
                 ),
-                onnx.helper.make_tensor_value_info("present_linear", onnx.TensorProto.FLOAT, linear_shape),
+                onnx.helper.make_tensor_value_info("present_linear", onnx.TensorProto.FLOAT, feed["past_linear"].shape),
             ],
         ),
         opset_imports=[
@@ -90,7 +92,8 @@ def gemm_feed(x: NDArray[np.float32], past: NDArray[Any], out_features: int = 2)
 
 
 def conv_feed(rank: int, quantizer: LinearQuantizer, group: int = 1) -> tuple[Arrays, ConvAttributes]:
-    """A CONV of 4 channels to 6, 6 wide, kernel 3, unequal pads, stride 2 and dilation 2 on the last axis."""
+    """A CONV of 4 channels to 6, 6 wide, kernel 3, unequal pads, stride 2 and dilation 2 on the last axis; state is
+    channels-last."""
     generator = np.random.default_rng(rank)
     sizes = (6,) * rank
     ones = (1,) * (rank - 1)
@@ -98,12 +101,18 @@ def conv_feed(rank: int, quantizer: LinearQuantizer, group: int = 1) -> tuple[Ar
     out = (5,) * (rank - 1) + (3,)
     feed: Arrays = {
         "x": generator.standard_normal((1, 4, *sizes), np.float32),
-        "past_index": generator.integers(0, quantizer.clusters, (1, 4, *sizes)).astype(quantizer.index_dtype),
-        "past_linear": generator.standard_normal((1, 6, *out), np.float32),
+        "past_index": generator.integers(0, quantizer.clusters, (1, *sizes, 4)).astype(quantizer.index_dtype),
+        "past_linear": generator.standard_normal((1, *out, 6), np.float32),
         "W": generator.standard_normal((6, 4 // group, *(3,) * rank), np.float32),
         "B": np.zeros(6, np.float32),
     }
     return feed, conv
+
+
+def conv_node(quantizer: LinearQuantizer, feed: Arrays, conv: ConvAttributes, opset: int = 18) -> bytes:
+    """A ReuseConv of that `feed`."""
+    y_shape = channels_first(feed["past_linear"]).shape
+    return one_node("ReuseConv", operators.reuse_attributes(quantizer, conv=conv), feed, y_shape, opset)
 
 
 SPECIAL = np.array(
@@ -190,11 +199,82 @@ def test_conv_of_any_rank_quantizes_along_its_channels(
 ) -> None:
     quantizer = LinearQuantizer(0.1, clusters // 2, clusters, deadband)
     feed, conv = conv_feed(rank, quantizer)
-    model = one_node("ReuseConv", operators.reuse_attributes(quantizer, conv=conv), feed, feed["past_linear"].shape)
-    expected = quantizer.quantize(feed["x"], feed["past_index"], channel_axis=1)
+    model = conv_node(quantizer, feed, conv)
+    past = channels_first(feed["past_index"])
+    expected = channels_last(quantizer.quantize(feed["x"], past, channel_axis=1))
     assert run(model, feed)["present_index"].dtype == quantizer.index_dtype
     np.testing.assert_array_equal(run(model, feed)["present_index"], expected)
     np.testing.assert_array_equal(run_reference(model, feed)["present_index"], expected)
+
+
+LINEAR = LinearQuantizer(0.25, 16, 32)
+TABLE = TableQuantizer((-1.5, -0.75, 0.0, 0.5, 1.25))
+BANDS = (0.0, 0.125, 0.5, 2.0)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("op", ["Conv", "ConvTranspose"])
+@pytest.mark.parametrize("quantizer", [LINEAR, replace(LINEAR, deadband=BANDS), TABLE, replace(TABLE, deadband=BANDS)])
+def test_every_kind_of_conv_keeps_its_state_with_the_channels_last(
+    quantizer: Quantizer, op: str, group: int, rank: int
+) -> None:
+    """Two images, against the quantizer in numpy and the dense operator on the changes; all sums are exact."""
+    generator = np.random.default_rng(rank)
+    padding = (0,) * (rank - 1) + (1,) if op == "ConvTranspose" else None
+    conv = ConvAttributes((1,) * (rank - 1) + (2,), (1,) * rank + (0,) * rank, (1,) * rank, group, padding)
+    x = generator.standard_normal((2, 4, *range(5, 5 + rank))).astype(np.float32)
+    past = generator.integers(0, quantizer.clusters, x.shape).astype(np.uint8)
+    shape = (4, 6 // group, *(2,) * rank) if op == "ConvTranspose" else (6, 4 // group, *(2,) * rank)
+    weight = (generator.integers(-8, 9, shape) / 4).astype(np.float32)
+
+    index = quantizer.quantize(x, past, channel_axis=1)
+    correction = dense(op, quantizer.dequantize(index) - quantizer.dequantize(past), weight, conv)
+    linear = (generator.integers(-64, 65, correction.shape) / 16).astype(np.float32)
+    feed: Arrays = {"x": x, "past_index": channels_last(past), "past_linear": channels_last(linear), "W": weight}
+    feed["B"] = np.zeros(6, np.float32)
+    name = f"Reuse{op}Table" if isinstance(quantizer, TableQuantizer) else f"Reuse{op}"
+    attributes = operators.reuse_attributes(quantizer, Activation(slope=0.25), conv)
+    model = one_node(name, attributes, feed, linear.shape)
+    runs = [run] if op == "ConvTranspose" and group > 1 else [run, run_reference]  # onnx.reference has no groups there
+    for result in (runtime(model, feed) for runtime in runs):
+        np.testing.assert_array_equal(result["present_index"], channels_last(index))
+        np.testing.assert_array_equal(result["present_linear"], channels_last(linear + correction))
+        np.testing.assert_array_equal(result["y"], np.maximum(linear + correction, (linear + correction) / 4))
+
+
+def dense(op: str, x: NDArray[Any], weight: NDArray[Any], conv: ConvAttributes) -> NDArray[np.float32]:
+    """`op` itself, in onnxruntime."""
+    padding: dict[str, Any] = {} if conv.output_padding is None else {"output_padding": conv.output_padding}
+    node = onnx.helper.make_node(
+        op,
+        ["x", "W"],
+        ["y"],
+        strides=conv.strides,
+        pads=conv.pads,
+        dilations=conv.dilations,
+        group=conv.group,
+        **padding,
+    )
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "W", "y")]
+    graph = onnx.helper.make_graph([node], "g", values[:2], values[2:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    [y] = session.run(None, {"x": x, "W": weight})
+    return np.asarray(y)
+
+
+@pytest.mark.parametrize("op", ["ReuseConv", "ReuseConvTable"])
+def test_shapes_of_a_conv_are_inferred_through_its_body(op: str) -> None:
+    quantizer = TABLE if op.endswith("Table") else LINEAR
+    feed, conv = conv_feed(2, LINEAR)
+    y_shape = channels_first(feed["past_linear"]).shape
+    proto = onnx.load_model_from_string(one_node(op, operators.reuse_attributes(quantizer, conv=conv), feed, y_shape))
+    expected = {value.name: value.type for value in proto.graph.output}
+    for value in proto.graph.output:
+        value.ClearField("type")
+    inferred = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
+    assert {value.name: value.type for value in inferred.graph.output} == expected
 
 
 @pytest.mark.parametrize("group", [1, 2])
@@ -204,13 +284,13 @@ def test_conv_corrects_the_linear_output_by_the_changes(level: Any, group: int) 
     feed, conv = conv_feed(2, quantizer, group)
     feed["W"] = np.round(feed["W"] * 4) / 4
     feed["past_linear"] = np.round(feed["past_linear"] * 4) / 4
-    model = one_node("ReuseConv", operators.reuse_attributes(quantizer, conv=conv), feed, feed["past_linear"].shape)
-    present = quantizer.quantize(feed["x"], feed["past_index"])
-    change = quantizer.dequantize(present) - quantizer.dequantize(feed["past_index"])
-    expected = feed["past_linear"] + convolve(change, feed["W"], conv)
-    result = run(model, feed, level)
-    np.testing.assert_array_equal(result["present_linear"], expected)
-    np.testing.assert_array_equal(result["y"], expected)
+    model = conv_node(quantizer, feed, conv)
+    past = channels_first(feed["past_index"])
+    change = quantizer.dequantize(quantizer.quantize(feed["x"], past)) - quantizer.dequantize(past)
+    expected = channels_first(feed["past_linear"]) + convolve(change, feed["W"], conv)
+    for result in (run(model, feed, level), run_reference(model, feed)):
+        np.testing.assert_array_equal(result["present_linear"], channels_last(expected))
+        np.testing.assert_array_equal(result["y"], expected)
 
 
 def convolve(x: NDArray[Any], weight: NDArray[Any], conv: ConvAttributes) -> NDArray[np.float64]:
@@ -272,7 +352,7 @@ def test_the_activation_is_applied_to_y_and_not_to_the_state(activation: Activat
 def test_the_bodies_are_valid_at_the_opset_of_the_model(opset: int) -> None:
     quantizer = LinearQuantizer(0.5, 8, 16)
     feed, conv = conv_feed(2, quantizer)
-    one_node("ReuseConv", operators.reuse_attributes(quantizer, conv=conv), feed, feed["past_linear"].shape, opset)
+    conv_node(quantizer, feed, conv, opset)
     flat = gemm_feed(np.zeros((1, 3), np.float32), np.zeros((1, 3), np.uint8))
     one_node("ReuseGemm", operators.reuse_attributes(quantizer), flat, (1, 2), opset)
 
@@ -284,11 +364,14 @@ def test_an_old_opset_and_an_unknown_operator_are_rejected() -> None:
         operators.function("ReuseLSTM", 18)
 
 
-def reuse_node(op: str, attributes: list[ir.Attr], x: tuple[int, ...], y: tuple[int, ...], bias: int) -> ir.Node:
-    values = [ir.Value(name=name, shape=ir.Shape(shape)) for name, shape in (("x", x), ("pi", x), ("pl", y))]
-    weight = ir.Value(name="W")
+def reuse_node(
+    op: str, attributes: list[ir.Attr], index: tuple[int, ...], linear: tuple[int, ...], bias: int
+) -> ir.Node:
+    """A node with its state in those shapes."""
+    state = [ir.Value(name=name, shape=ir.Shape(shape)) for name, shape in (("pi", index), ("pl", linear))]
+    x, weight = ir.Value(name="x"), ir.Value(name="W")
     tensor = ir.Value(name="B", const_value=ir.tensor(np.arange(bias, dtype=np.float32)))
-    return ir.Node(operators.DOMAIN, op, [*values, weight, tensor], attributes, name="n", num_outputs=3)
+    return ir.Node(operators.DOMAIN, op, [x, *state, weight, tensor], attributes, name="n", num_outputs=3)
 
 
 @settings(max_examples=50)
@@ -307,9 +390,9 @@ def test_what_is_written_into_a_node_is_read_from_it(quantizer: LinearQuantizer,
 def test_a_sequence_starts_with_the_zero_index_and_the_bias() -> None:
     quantizer = LinearQuantizer(0.5, 300, 400)
     conv = ConvAttributes((1, 1), (0, 0, 0, 0), (1, 1), 1)
-    node = reuse_node("ReuseConv", operators.reuse_attributes(quantizer, None, conv), (1, 2, 5, 5), (1, 3, 4, 4), 3)
+    node = reuse_node("ReuseConv", operators.reuse_attributes(quantizer, None, conv), (1, 5, 5, 2), (1, 4, 4, 3), 3)
     index, linear = operators.initial_index(node), operators.initial_linear(node)
-    assert index.dtype == np.uint16 and index.shape == (1, 2, 5, 5) and (index == 300).all()
-    np.testing.assert_array_equal(linear, np.broadcast_to(np.arange(3.0)[:, None, None], (1, 3, 4, 4)))
+    assert index.dtype == np.uint16 and index.shape == (1, 5, 5, 2) and (index == 300).all()
+    np.testing.assert_array_equal(linear, np.broadcast_to(np.arange(3.0), (1, 4, 4, 3)))
     node = reuse_node("ReuseGemm", operators.reuse_attributes(quantizer), (2, 5), (2, 3), 3)
     np.testing.assert_array_equal(operators.initial_linear(node), [[0, 1, 2], [0, 1, 2]])

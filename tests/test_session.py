@@ -25,6 +25,7 @@ from reuse_compiler.quantizers import LinearQuantizer
 from reuse_compiler.session import Session
 from reuse_compiler.session_state import SessionState
 from reuse_compiler.sites import find_sites
+from reuse_compiler.state_layout import channels_last
 from reuse_compiler.streams import Frame
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -245,6 +246,25 @@ def test_a_restored_session_continues_as_the_saved_one(session: Session, reuse_m
     for _ in range(2):
         other.restore(state)
         assert_equal(run_all(other, FRAMES[3:]), expected)
+
+
+def test_state_is_saved_with_the_channels_of_conv_last_and_shown_as_the_model_has_them(session: Session) -> None:
+    run_all(session, FRAMES[:3])
+    indices, linear, saved = session.indices, session.linear, session.save().arrays
+    assert {site: value.shape for site, value in indices.items()} == {
+        "a": (1, 2, 6, 5),
+        "c": (1, 4, 6, 5),
+        "d": (1, 4, 6, 5),
+        "g": (1, 120),
+        "y": (1, 5),
+    }
+    for site in "acd":
+        np.testing.assert_array_equal(saved[f"past_index_{site}"], channels_last(indices[site]))
+        np.testing.assert_array_equal(saved[f"past_linear_{site}"], channels_last(linear[site]))
+    for site in "gy":
+        np.testing.assert_array_equal(saved[f"past_index_{site}"], indices[site])
+        np.testing.assert_array_equal(saved[f"past_linear_{site}"], linear[site])
+    assert all(value.flags.c_contiguous for value in (*indices.values(), *linear.values(), *saved.values()))
 
 
 def test_forks_go_their_own_ways(session: Session) -> None:

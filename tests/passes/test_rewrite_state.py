@@ -62,6 +62,31 @@ def test_the_original_interface_comes_first_and_state_in_topological_order(
     assert list(run(reuse, {"x": np.ones((1, 2, 6, 6), np.float32)})) == [value.name for value in reuse.graph.outputs]
 
 
+def test_the_state_of_conv_has_its_channels_last_and_that_of_fc_is_as_x_and_y(load: Load, plan_for: PlanFor) -> None:
+    model = load(
+        """net (float[2, 2, 6, 5] x) => (float[2, 3] y) {
+            a = Conv <pads = [1, 1, 1, 1]> (x, W1)
+            b = ConvTranspose <strides = [2, 1]> (a, W2)
+            f = Flatten (b)
+            y = MatMul (f, W3)
+        }""",
+        W1=(4, 2, 3, 3),
+        W2=(4, 3, 2, 1),
+        W3=(180, 3),
+    )
+    reuse = rewrite(model, plan_for(model))
+    shapes = {str(value.name): value.shape for value in (*reuse.graph.inputs, *reuse.graph.outputs)}
+    for node, index, linear in (
+        ("a", (2, 6, 5, 2), (2, 6, 5, 4)),
+        ("b", (2, 6, 5, 4), (2, 12, 5, 3)),
+        ("y", (2, 180), (2, 3)),
+    ):
+        for when in ("past", "present"):
+            assert shapes[f"{when}_index_{node}"] == index
+            assert shapes[f"{when}_linear_{node}"] == linear
+    assert [tuple(node.outputs[0].shape or ()) for node in reuse_nodes(reuse)] == [(2, 4, 6, 5), (2, 3, 12, 5), (2, 3)]
+
+
 def test_a_taken_state_name_is_rejected(load: Load, plan_for: PlanFor) -> None:
     text = """net (float[1, 4] x) => (float[1, 4] past_index_y) { y = Gemm (x, W)  past_index_y = Neg (y) }"""
     model = load(text, W=(4, 4))

@@ -1,0 +1,1 @@
+../../reuse_compiler/state_layout.py
