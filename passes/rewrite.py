@@ -11,6 +11,7 @@ from onnx_ir.passes import common
 from reuse_compiler import __version__
 from reuse_compiler.errors import PlanError
 from reuse_compiler.frontend import Model
+from reuse_compiler.model_format import format_properties
 from reuse_compiler.operators import DOMAIN, VERSION, function, reuse_nodes
 from reuse_compiler.passes.rewrite_activation import FuseActivation
 from reuse_compiler.passes.rewrite_conv import RewriteConv
@@ -23,9 +24,7 @@ from reuse_compiler.refresh import RefreshSchedule
 from reuse_compiler.sites import Site, find_sites, no_site
 from reuse_compiler.slots import model_slots
 
-__all__ = ["FORMAT_VERSION", "planned_quantizers", "rewrite"]
-
-FORMAT_VERSION = 1
+__all__ = ["planned_quantizers", "rewrite"]
 
 
 def rewrite(model: Model, plan: Plan) -> ir.Model:
@@ -58,13 +57,7 @@ def rewrite(model: Model, plan: Plan) -> ir.Model:
         result.functions[body.identifier()] = body
         result.graph.opset_imports[DOMAIN] = VERSION
     result.producer_name, result.producer_version = "reuse-compiler", __version__
-    result.metadata_props.update(
-        {
-            "reuse.format_version": str(FORMAT_VERSION),
-            "reuse.tool_version": __version__,
-            "reuse.source_sha256": model.sha256,
-        }
-    )
+    result.metadata_props.update({**format_properties(), "reuse.source_sha256": model.sha256})
     if plan.state:
         result.metadata_props["reuse.state"] = json.dumps(plan.state)
     if plan.refresh is not None:

@@ -21,6 +21,7 @@ from reuse_compiler.errors import ModelError
 from reuse_compiler.files import sha256
 from reuse_compiler.frontend import TensorSpec
 from reuse_compiler.guard_plan import GuardPlan
+from reuse_compiler.model_format import check_format
 from reuse_compiler.onnx_file import read_model
 from reuse_compiler.onnx_session import one_line, open_session
 from reuse_compiler.onnx_writer import model_sha256
@@ -101,14 +102,16 @@ class ReuseNetwork:
     Raises
     ------
     ModelError
-        If the model cannot be read, its state is not described, or onnxruntime does not take it.
+        If the model cannot be read, is of another format, its state is not described, or onnxruntime does not take it.
     """
 
     def __init__(self, model: str | Path | bytes | ir.Model, threads: int | None = None) -> None:
         self._ir, self.sha256, self._name, source = _open(model)
         self._threads = threads
-        self._session = open_session(source, threads, self._name)
         slots = model_slots(self._ir)
+        if slots:
+            check_format(self._name, self._ir.metadata_props)
+        self._session = open_session(source, threads, self._name)
         self.sites = tuple(slot.site for slot in slots)
         self.nodes = {slot.site: _state_names(slot) for slot in slots if not slot.reverse}
         self.recurrent = {slot.site: _step_names(slot) for slot in slots if slot.steps is not None}

@@ -56,7 +56,7 @@ class Session:
     Raises
     ------
     ModelError
-        If the model cannot be read, or onnxruntime does not take it.
+        If the model cannot be read, is of the format of another version, or onnxruntime does not take it.
     StreamError
         If `state` names an input or output that the model lacks.
     """

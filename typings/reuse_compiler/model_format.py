@@ -1,0 +1,1 @@
+../../reuse_compiler/model_format.py
