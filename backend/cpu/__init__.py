@@ -1,0 +1,1 @@
+"""Native kernels of the `ai.reuse` operators: an onnxruntime custom-op library."""

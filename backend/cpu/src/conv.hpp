@@ -1,0 +1,63 @@
+// A convolution with reuse, of one to three spatial axes, grouped or not.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "gemm.hpp"
+
+namespace reuse {
+
+// Spatial axes are depth, height and width; those that a CONV lacks have size 1.
+struct ConvShape {
+    std::size_t batch = 1, channels = 1, outputs = 1, group = 1;
+    std::array<std::int32_t, 3> input{1, 1, 1}, output{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1},
+        pads{0, 0, 0};
+
+    std::size_t input_pixels() const { return (std::size_t)input[0] * input[1] * input[2]; }
+    std::size_t output_pixels() const { return (std::size_t)output[0] * output[1] * output[2]; }
+};
+
+enum class Order { kChannelsFirst, kChannelsLast };
+
+// One frame of a CONV: x [batch, channels, ..] and y [batch, outputs, ..] in the given orders; index and linear, channels
+// last, hold what the frame before left and are changed in place.
+struct ConvFrame {
+    const float* x;
+    Order x_order;
+    void* index;
+    float* linear;
+    float* y;
+    Order y_order;
+};
+
+class Conv {
+public:
+    // `weights` [outputs, channels / group, kernel..] are packed into memory of the layer's own.
+    Conv(const ConvShape& shape, const float* weights, Quantizer quantizer, Activation activation);
+
+    Done run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const;
+
+    const ConvShape& shape() const { return shape_; }
+    const Quantizer& quantizer() const { return quantizer_; }
+
+private:
+    struct Working;
+
+    void pack(const float* weights);
+    std::size_t quantize_row(const ConvFrame& frame, std::size_t row, const Working& working) const;
+    void spread(std::size_t row, const Working& working) const;
+    void split_groups(std::size_t row, std::size_t count, const Working& working) const;
+    float output_row(const ConvFrame& frame, std::size_t row, const Working& working) const;
+
+    ConvShape shape_;
+    Quantizer quantizer_;
+    Activation activation_;
+    bool depthwise_;
+    std::size_t group_channels_, group_outputs_, padded_, segments_;  // segments: of one output row
+    std::int32_t taps_;                                               // of a segment
+    std::size_t delta_pixels_;                                        // of a row of deltas with its padding
+    std::vector<float> packed_;                                       // [group, segments, taps, channels, padded]
+};
+
+}  // namespace reuse

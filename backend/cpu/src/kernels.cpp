@@ -1,0 +1,25 @@
+// Compiled once for each instruction set; REUSE_TABLE is the name of its table and REUSE_NAME that of the set.
+#include "kernels.hpp"
+
+#include "dense.hpp"
+#include "elementwise.hpp"
+#include "quantize.hpp"
+#include "sparse.hpp"
+
+namespace reuse {
+
+const Kernels REUSE_TABLE = {
+    REUSE_NAME,
+    kLanes,
+    quantize<std::uint8_t>,
+    quantize<std::uint16_t>,
+    add_rows,
+    conv_sparse,
+    conv_dense,
+    conv_depthwise,
+    activate,
+    activate_transposed,
+    gather_channels,
+};
+
+}  // namespace reuse

@@ -1,0 +1,30 @@
+// What onnxruntime calls when the library is registered.
+#include "kernels.hpp"
+#include "operator.hpp"
+
+#define REUSE_EXPORT extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+constexpr const char* kDomain = "ai.reuse";
+
+}  // namespace
+
+REUSE_EXPORT reuse::ort::Status* RegisterCustomOps(reuse::ort::SessionOptions* options, const reuse::ort::ApiBase* base) {
+    using namespace reuse;
+    const ort::Api* api = base->get_api(ort::kApiVersion);
+    if (!api) {
+        const std::string text = failure("ai.reuse kernels need onnxruntime of API version %u or later, this is version %s",
+                                         ort::kApiVersion, base->version_string());
+        return ort::create_status(base->get_api(1), ort::kNotImplemented, text.c_str());
+    }
+    ort::CustomOpDomain* domain = nullptr;
+    if (ort::Status* status = ort::create_domain(api, kDomain, &domain)) return status;
+    for (const auto* list : {&gemm_operators(), &conv_operators(), &recurrent_operators()})
+        for (const Operator* op : *list)
+            if (ort::Status* status = ort::add_op(api, domain, static_cast<const ort::CustomOp*>(op))) return status;
+    return ort::add_domain(api, options, domain);
+}
+
+// The instruction set that the kernels use on this machine.
+REUSE_EXPORT const char* reuse_kernels_name() { return reuse::kernels().name; }

@@ -1,0 +1,133 @@
+// ReuseConv and ReuseConvTable.
+#include <mutex>
+
+#include "attributes.hpp"
+#include "conv.hpp"
+
+namespace reuse {
+namespace {
+
+class ConvKernel : public Kernel {
+public:
+    ConvKernel(Quantizer quantizer, Activation activation, std::vector<std::int64_t> strides, std::vector<std::int64_t> pads,
+               std::vector<std::int64_t> dilations, std::int64_t group)
+        : quantizer_(std::move(quantizer)),
+          activation_(activation),
+          strides_(std::move(strides)),
+          pads_(std::move(pads)),
+          dilations_(std::move(dilations)),
+          group_(group) {}
+
+    Failure compute(Call& call) override {
+        const Tensor x = call.input(0), index = call.input(1), linear = call.input(2), weights = call.input(3);
+        if (!call.failed().empty()) return {};
+        ConvShape shape;
+        Failure failed = read_shape(x, weights, shape);
+        if (!failed.empty()) return failed;
+        std::vector<std::int64_t> y_shape{x.shape[0], weights.shape[0]}, x_last{x.shape[0]}, y_last{x.shape[0]};
+        for (std::size_t axis = 0; axis + 2 < x.shape.size(); ++axis) {
+            y_shape.push_back(shape.output[3 - (x.shape.size() - 2) + axis]);
+            x_last.push_back(x.shape[axis + 2]);
+            y_last.push_back(y_shape.back());
+        }
+        x_last.push_back(x.shape[1]);
+        y_last.push_back(weights.shape[0]);
+        failed = check_shape("past_index", index.shape, x_last);
+        if (failed.empty()) failed = check_shape("past_linear", linear.shape, y_last);
+        if (!failed.empty()) return failed;
+        void* y = call.output(0, y_shape);
+        void* present_index = call.continued(1, index, quantizer_.index_bytes());
+        void* present_linear = call.continued(2, linear, sizeof(float));
+        if (!call.failed().empty()) return {};
+        const std::shared_ptr<const Conv> conv = packed(shape, weights.floats());
+        thread_local Scratch scratch;
+        const Done done = conv->run({x.floats(), Order::kChannelsFirst, present_index, (float*)present_linear, (float*)y,
+                                     Order::kChannelsFirst},
+                                    call.pool(), scratch);
+        return done.ok ? Failure{} : Failure("out of memory");
+    }
+
+private:
+    Failure read_shape(const Tensor& x, const Tensor& weights, ConvShape& shape) const {
+        const std::size_t rank = x.shape.size();
+        if (rank < 3 || rank > 5 || weights.shape.size() != rank || strides_.size() + 2 != rank || dilations_.size() + 2 != rank ||
+            pads_.size() != 2 * (rank - 2))
+            return failure("x of shape %s, W of shape %s and %zu strides, %zu dilations, %zu pads do not fit each other",
+                           shape_text(x.shape).c_str(), shape_text(weights.shape).c_str(), strides_.size(), dilations_.size(),
+                           pads_.size());
+        for (const std::vector<std::int64_t>* sizes : {&x.shape, &weights.shape})
+            for (const std::int64_t size : *sizes)
+                if (size < 1 || size > 2147483647) return failure("x or W has an axis of size %lld", (long long)size);
+        shape.batch = (std::size_t)x.shape[0];
+        shape.channels = (std::size_t)x.shape[1];
+        shape.outputs = (std::size_t)weights.shape[0];
+        shape.group = (std::size_t)group_;
+        if (group_ < 1 || x.shape[1] % group_ || weights.shape[0] % group_ || weights.shape[1] != x.shape[1] / group_)
+            return failure("x of shape %s does not fit W of shape %s in %lld groups", shape_text(x.shape).c_str(),
+                           shape_text(weights.shape).c_str(), (long long)group_);
+        if (quantizer_.deadbands() != 1 && quantizer_.deadbands() != shape.channels)
+            return failure("%zu deadbands for %zu channels", quantizer_.deadbands(), shape.channels);
+        for (std::size_t axis = 0; axis + 2 < rank; ++axis) {
+            const std::size_t to = 3 - (rank - 2) + axis;
+            const std::int64_t input = x.shape[axis + 2], kernel = weights.shape[axis + 2], stride = strides_[axis];
+            const std::int64_t dilation = dilations_[axis], begin = pads_[axis], end = pads_[rank - 2 + axis];
+            if (stride < 1 || dilation < 1 || begin < 0 || end < 0 || stride > 65535 || dilation > 65535 || begin > 65535 ||
+                end > 65535)
+                return failure("stride %lld, dilation %lld or pads %lld, %lld are out of range", (long long)stride,
+                               (long long)dilation, (long long)begin, (long long)end);
+            const std::int64_t room = input + begin + end - dilation * (kernel - 1) - 1;
+            if (room < 0) return failure("the kernel of W, %s, is larger than x", shape_text(weights.shape).c_str());
+            shape.input[to] = (std::int32_t)input;
+            shape.output[to] = (std::int32_t)(room / stride + 1);
+            shape.kernel[to] = (std::int32_t)kernel;
+            shape.stride[to] = (std::int32_t)stride;
+            shape.dilation[to] = (std::int32_t)dilation;
+            shape.pads[to] = (std::int32_t)begin;
+        }
+        if ((double)shape.input[2] * (double)shape.channels * (double)(shape.outputs + 16) >= 4294967296.0)
+            return failure("a row of x with W of shape %s needs more than 2^32 weights", shape_text(weights.shape).c_str());
+        return {};
+    }
+
+    // The layer for that shape: the weights are packed once.
+    std::shared_ptr<const Conv> packed(const ConvShape& shape, const float* weights) {
+        const std::lock_guard<std::mutex> guard(making_);
+        if (!conv_ || conv_->shape().input != shape.input || conv_->shape().batch != shape.batch)
+            conv_ = std::make_shared<const Conv>(shape, weights, quantizer_, activation_);
+        return conv_;
+    }
+
+    Quantizer quantizer_;
+    Activation activation_;
+    std::vector<std::int64_t> strides_, pads_, dilations_;
+    std::int64_t group_;
+    std::mutex making_;
+    std::shared_ptr<const Conv> conv_;
+};
+
+template <bool kTable, bool kWide>
+Failure make(NodeReader& reader, const Operator&, std::unique_ptr<Kernel>& kernel) {
+    Quantizer quantizer;
+    Failure failed = read_quantizer(reader, "", kTable, kWide, quantizer);
+    if (!failed.empty()) return failed;
+    const Activation activation = read_activation(reader);
+    std::vector<std::int64_t> strides = reader.integers("strides"), pads = reader.integers("pads");
+    std::vector<std::int64_t> dilations = reader.integers("dilations");
+    kernel = std::make_unique<ConvKernel>(std::move(quantizer), activation, std::move(strides), std::move(pads),
+                                          std::move(dilations), reader.integer("group"));
+    return {};
+}
+
+}  // namespace
+
+const std::vector<const Operator*>& conv_operators() {
+    using ort::kFloat, ort::kUint16, ort::kUint8;
+    static const Operator narrow("ReuseConv", {kFloat, kUint8, kFloat, kFloat, kFloat}, {kFloat, kUint8, kFloat}, make<false, false>);
+    static const Operator wide("ReuseConv", {kFloat, kUint16, kFloat, kFloat, kFloat}, {kFloat, kUint16, kFloat}, make<false, true>);
+    static const Operator table("ReuseConvTable", {kFloat, kUint8, kFloat, kFloat, kFloat}, {kFloat, kUint8, kFloat},
+                                make<true, false>);
+    static const std::vector<const Operator*> all{&narrow, &wide, &table};
+    return all;
+}
+
+}  // namespace reuse

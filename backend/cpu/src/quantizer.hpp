@@ -1,0 +1,71 @@
+// A quantizer with the arrays that it needs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels.hpp"
+
+namespace reuse {
+
+class Quantizer {
+public:
+    Quantizer() = default;
+    static Quantizer linear(float step, std::int64_t zero, std::int64_t clusters, std::vector<float> deadband) {
+        Quantizer made(std::move(deadband));
+        made.scale_ = {step, 1.0f / step, (float)zero, (float)(clusters - 1), nullptr, nullptr, 0};
+        made.wide_ = clusters > 256;
+        return made;
+    }
+    static Quantizer table(std::vector<float> centroids, std::vector<float> boundaries, std::int64_t zero,
+                           std::vector<float> deadband) {
+        Quantizer made(std::move(deadband));
+        made.centroids_ = std::move(centroids);
+        made.boundaries_ = std::move(boundaries);
+        made.scale_ = {1, 1, (float)zero, (float)made.boundaries_.size(), nullptr, nullptr, made.boundaries_.size()};
+        return made;
+    }
+
+    bool wide() const { return wide_; }
+    std::size_t index_bytes() const { return wide_ ? 2 : 1; }
+    std::size_t deadbands() const { return deadband_.size(); }
+
+    // Room for one deadband an input of `channels * pixels`, where they differ by channel.
+    void repeat(std::size_t channels, std::size_t pixels) {
+        if (deadband_.size() < 2) return;
+        deadband_.resize(channels);
+        deadband_.reserve(channels * pixels);
+        for (std::size_t number = channels; number < channels * pixels; ++number)
+            deadband_.push_back(deadband_[number - channels]);
+    }
+
+    // Quantizes a run that starts at the first channel of a pixel; `entries` has room for the run and 16 more.
+    std::size_t operator()(Run run, Entry* entries) const {
+        Scale scale = scale_;
+        if (!centroids_.empty()) {
+            scale.centroids = centroids_.data();
+            scale.boundaries = boundaries_.data();
+        }
+        run.deadband = deadband_.size() > 1 ? deadband_.data() : nullptr;
+        run.deadband_all = deadband_.empty() ? -1.0f : deadband_[0];
+        return (wide_ ? kernels().quantize_uint16 : kernels().quantize_uint8)(scale, run, entries);
+    }
+
+private:
+    explicit Quantizer(std::vector<float> deadband) : deadband_(std::move(deadband)) {
+        for (float& one : deadband_)
+            if (!(one > 0)) one = -1.0f;  // the past index is not consulted
+    }
+
+    Scale scale_{};
+    bool wide_ = false;
+    std::vector<float> deadband_, centroids_, boundaries_;
+};
+
+struct Activation {
+    float slope = 1.0f;
+    float maximum = __builtin_inff();
+};
+
+}  // namespace reuse

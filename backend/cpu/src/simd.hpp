@@ -1,0 +1,90 @@
+// One vector type for every instruction set. Only files that are compiled once for each include this.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+namespace reuse {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr std::size_t kLanes = 16;
+#elif defined(__AVX2__)
+constexpr std::size_t kLanes = 8;
+#else
+constexpr std::size_t kLanes = 4;
+#endif
+
+typedef float Vector __attribute__((vector_size(4 * kLanes)));
+typedef std::int32_t Integers __attribute__((vector_size(4 * kLanes)));
+
+inline Vector load(const float* from) {
+    Vector value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
+
+inline void store(float* to, Vector value) { std::memcpy(to, &value, sizeof value); }
+
+inline Vector splat(float value) {
+#if defined(__AVX512F__)
+    return (Vector)_mm512_set1_ps(value);
+#elif defined(__AVX2__)
+    return (Vector)_mm256_set1_ps(value);
+#else
+    return Vector{value, value, value, value};
+#endif
+}
+
+// The first `count` lanes, zeros behind them.
+inline Vector load_some(const float* from, std::size_t count) {
+#if defined(__AVX512F__)
+    return (Vector)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
+#else
+    Vector value{};
+    std::memcpy(&value, from, count * sizeof(float));
+    return value;
+#endif
+}
+
+inline void store_some(float* to, Vector value, std::size_t count) {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1), (__m512)value);
+#else
+    std::memcpy(to, &value, count * sizeof(float));
+#endif
+}
+
+// a * b + c, fused where the instruction set has it.
+inline Vector multiply_add(Vector a, Vector b, Vector c) {
+#if defined(__AVX512F__)
+    return (Vector)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+    return (Vector)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+    return (Vector)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
+inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
+inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
+
+inline float largest_lane(Vector value) {
+    float lanes[kLanes];
+    std::memcpy(lanes, &value, sizeof value);
+    float found = lanes[0];
+    for (std::size_t lane = 1; lane < kLanes; ++lane) found = lanes[lane] > found ? lanes[lane] : found;
+    return found;
+}
+
+}  // namespace
+}  // namespace reuse
