@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Empty: install without the native kernels where no compiler is found.
+REQUIRE_NATIVE ?= 1
 
 .PHONY: demo test lint format docs conformance bench clean
 
@@ -31,10 +33,10 @@ conformance: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml backend/cpu/CMakeLists.txt $(wildcard backend/cpu/src/*)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	REUSE_REQUIRE_NATIVE=$(REQUIRE_NATIVE) $(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
 clean:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -30,7 +31,7 @@ class _SessionOverWeights(ort.InferenceSession):  # type: ignore[misc]
 
 
 def open_session(
-    source: str | bytes | onnx.ModelProto | ir.Model, threads: int | None, name: str
+    source: str | bytes | onnx.ModelProto | ir.Model, threads: int | None, name: str, kernels: Path | None = None
 ) -> ort.InferenceSession:
     """A session of a model; with `threads` inside an operator, None for all cores.
 
@@ -42,6 +43,8 @@ def open_session(
     threads : int or None
     name : str
         What messages begin with.
+    kernels : Path, optional
+        A library of custom operators that takes the place of function bodies.
 
     Raises ModelError where onnxruntime does not take the model.
     """
@@ -51,6 +54,8 @@ def open_session(
     # Sessions take turns with other work in one process: idle threads that spin would hold the cores it needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
+        if kernels is not None:
+            options.register_custom_ops_library(str(kernels))
         if isinstance(source, str | bytes):
             return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         model = ir.from_proto(source) if isinstance(source, onnx.ModelProto) else source
