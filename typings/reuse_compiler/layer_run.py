@@ -1,0 +1,1 @@
+../../reuse_compiler/layer_run.py
