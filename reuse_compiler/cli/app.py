@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from reuse_compiler import __version__
 from reuse_compiler.cli.asm import asm
+from reuse_compiler.cli.bench import bench
 from reuse_compiler.cli.check import check
 from reuse_compiler.cli.compile import compile_
 from reuse_compiler.cli.demo import demo
@@ -102,6 +103,7 @@ app.command()(inspect)
 app.command()(disasm)
 app.command()(asm)
 app.command(cls=RunCommand)(run)
+app.command()(bench)
 app.command()(hardware)
 app.command()(models)
 app.command()(demo)

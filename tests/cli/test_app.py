@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Invoke
 
 _COMMANDS = (
-    "check", "profile", "fit", "compile", "inspect", "disasm", "asm", "run", "hardware", "models", "demo",
+    "check", "profile", "fit", "compile", "inspect", "disasm", "asm", "run", "bench", "hardware", "models", "demo",
 )  # fmt: skip
 _REUSEC = (sys.executable, "-c", "from reuse_compiler.cli import main; main()")
 
