@@ -15,7 +15,7 @@ from reuse_compiler.bench.changes import Changes
 from reuse_compiler.bench.layer_rows import layer_rows
 from reuse_compiler.bench.report import BenchReport, Quartiles, Spread, TimeSpread
 from reuse_compiler.bench.stock import StockModel, StockStream
-from reuse_compiler.bench.turns import BLOCK, take_turns
+from reuse_compiler.bench.turns import LEAD, take_turns
 from reuse_compiler.directory import CompiledDirectory
 from reuse_compiler.errors import ReuseError, StreamError
 from reuse_compiler.frontend import Model
@@ -26,7 +26,7 @@ from reuse_compiler.streams import Frame, Stream
 
 __all__ = ["LEAST_FRAMES", "bench"]
 
-LEAST_FRAMES = BLOCK
+LEAST_FRAMES = 2 * LEAD
 Progress = Callable[[str, int, int | None], None]
 
 

@@ -111,7 +111,7 @@ class BenchReport(Strict):
     threads : int
         Of onnxruntime inside an operator, in both.
     frames : int
-        Of the stream; one in eight is not timed (:mod:`~reuse_compiler.bench.turns`).
+        Of the stream; four of sixteen are not timed (:mod:`~reuse_compiler.bench.turns`).
     dense_ms, reuse_ms : float
         Medians of the timed frames, in milliseconds.
     speedup : float

@@ -54,7 +54,9 @@ def print_bench(report: BenchReport, stream: str) -> None:
         ),
     )
     print_line()
-    print_line(f"stream    {stream}: {counted(report.frames, 'frame')}, in turns of eight; medians of what is timed")
+    print_line(
+        f"stream    {stream}: {counted(report.frames, 'frame')}, in turns of sixteen, the first four of each not timed; medians"
+    )
     print_line(f"stock     {_spread(report.dense_ms, report.spread.dense_ms, unit)}")
     print_line(f"reuse     {_spread(report.reuse_ms, report.spread.reuse_ms, unit)}")
     print_line(
