@@ -44,7 +44,7 @@ inline Activation read_activation(NodeReader& reader) {
     return activation;
 }
 
-inline Failure check_shape(const char* what, const std::vector<std::int64_t>& given, const std::vector<std::int64_t>& wanted) {
+inline Failure check_shape(const char* what, const Shape& given, const Shape& wanted) {
     if (given == wanted) return {};
     return failure("%s has shape %s, not %s: reset the state, or compile the model again", what, shape_text(given).c_str(),
                    shape_text(wanted).c_str());

@@ -8,51 +8,52 @@ namespace reuse {
 namespace {
 
 // Nanoseconds on one core, to tell what is worth a thread: the order of magnitude is enough.
-constexpr double kQuantize = 0.25, kProduct = 0.03, kActivate = 0.2;
+constexpr double kQuantize = 0.2, kActivate = 0.2;
 
 constexpr std::size_t kSegmentsAtOnce = 64;
 
 std::size_t up_to(std::size_t value, std::size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-// The share of changed inputs above which the dense loop is faster; the sparse one suffers where outputs fill few lanes.
-double crossover(std::size_t outputs, std::size_t lanes) { return outputs > 2 * lanes ? 0.6 : outputs > lanes ? 0.5 : 0.35; }
-
 }  // namespace
 
-// What one frame needs beside its state.
+// What one frame needs beside its state; arrays by input row where nothing else is said.
 struct Conv::Working {
-    Entry* entries;            // by input row, each with `row_entries` of room
-    std::uint32_t* starts;     // by input row and group
-    std::uint32_t* bases;      // by input row and group: where the entries of the group begin
-    std::uint32_t* counts;     // by input row
-    float* deltas;             // by input row and group
+    Changes changes;           // `row_changes` of room each
+    std::uint32_t* offsets;
+    std::uint32_t* starts;     // and by group
+    std::uint32_t* bases;      // and by group: where the changes of the group begin
+    std::uint32_t* counts;     // and by group
+    std::uint32_t* changed;    // in all groups
+    float* spread;             // and by group
     float* largest;            // by output row
-    char* own;                 // by part: a row of x, or entries before they are split
-    std::size_t row_entries, own_bytes;
-    std::size_t input_rows, output_rows;
-    bool dense;
+    char* own;                 // of this part of the work
+    std::size_t row_changes;
+    Method method;
+
+    Changes of_row(std::size_t row) const { return {changes.inputs + row * row_changes, changes.deltas + row * row_changes}; }
 };
 
 Conv::Conv(const ConvShape& shape, const float* weights, Quantizer quantizer, Activation activation)
     : shape_(shape), quantizer_(std::move(quantizer)), activation_(activation) {
     quantizer_.repeat(shape.channels, (std::size_t)shape.input[2]);
     depthwise_ = shape.group > 1 && shape.group == shape.channels && shape.group == shape.outputs;
-    group_channels_ = depthwise_ ? shape.channels : shape.channels / shape.group;
-    group_outputs_ = depthwise_ ? shape.outputs : shape.outputs / shape.group;
+    groups_ = depthwise_ ? 1 : shape.group;
+    group_channels_ = shape.channels / groups_;
+    group_outputs_ = shape.outputs / groups_;
+    weight_channels_ = depthwise_ ? 1 : group_channels_;
     padded_ = up_to(group_outputs_, kernels().lanes);
     taps_ = shape.dilation[2] == 1 ? shape.kernel[2] : 1;
-    segments_ = (std::size_t)shape.kernel[0] * shape.kernel[1] * (shape.kernel[2] / taps_);
-    const std::int32_t reach = (shape.output[2] - 1) * shape.stride[2] + (shape.kernel[2] - 1) * shape.dilation[2] + 1;
-    delta_pixels_ = (std::size_t)std::max(reach, shape.pads[2] + shape.input[2]);
+    across_ = (std::size_t)(shape.kernel[2] / taps_);
+    const std::int32_t width = shape.input[2], pad = shape.pads[2], kernel = shape.kernel[2], dilation = shape.dilation[2];
+    const std::int32_t reach = (shape.output[2] - 1) * shape.stride[2] + (kernel - 1) * dilation + 1;
+    spread_pixels_ = (std::size_t)std::max(reach, pad + width);
     pack(weights);
 }
 
 void Conv::pack(const float* weights) {
-    const std::size_t groups = depthwise_ ? 1 : shape_.group;
-    const std::size_t inputs = depthwise_ ? 1 : group_channels_;  // channels of W
-    const std::size_t taps = (std::size_t)shape_.kernel[0] * shape_.kernel[1] * shape_.kernel[2];
-    packed_.assign(groups * taps * inputs * padded_, 0.0f);
-    for (std::size_t group = 0; group < groups; ++group)
+    const std::size_t taps = (std::size_t)shape_.kernel[0] * shape_.kernel[1] * shape_.kernel[2], inputs = weight_channels_;
+    packed_.assign(groups_ * taps * inputs * padded_, 0.0f);
+    for (std::size_t group = 0; group < groups_; ++group)
         for (std::size_t output = 0; output < group_outputs_; ++output)
             for (std::size_t input = 0; input < inputs; ++input)
                 for (std::size_t tap = 0; tap < taps; ++tap)
@@ -60,9 +61,38 @@ void Conv::pack(const float* weights) {
                         weights[((group * group_outputs_ + output) * inputs + input) * taps + tap];
 }
 
+bool Conv::can(Method method) const { return depthwise_ == (method == Method::kDepthwise); }
+
+// Measured on layers of 1 to 256 channels; vectors are of 16 floats.
+double Conv::cost(Method method, double share) const {
+    const double rows = (double)shape_.batch * shape_.output[0] * shape_.output[1], pixels = rows * shape_.output[2];
+    const double groups = (double)groups_, vectors = (double)padded_ / (double)kernels().lanes;
+    const double segments = (double)shape_.kernel[0] * shape_.kernel[1] * (double)across_;
+    const double products = pixels * segments * taps_ * (double)weight_channels_ * groups;  // vectors of them a vector of outputs
+    const double inputs = (double)shape_.batch * (double)shape_.input_pixels() * (double)shape_.channels;
+    switch (method) {
+        case Method::kDepthwise: return 0.3 * inputs / (double)kernels().lanes + 0.25 * products * vectors;
+        case Method::kDense: return 0.15 * inputs + 0.17 * products * vectors;
+        default:
+            return pixels * groups * (12 + 3 * segments) + share * (0.2 * inputs + products * (0.1 + 0.2 * vectors));
+    }
+}
+
+Method Conv::choose(double share) const {
+    if (forced_) return forced_method_;
+    if (depthwise_) return Method::kDepthwise;
+    return cost(Method::kSparse, share) < cost(Method::kDense, share) ? Method::kSparse : Method::kDense;
+}
+
+bool Conv::force(Method method) {
+    if (!can(method)) return false;
+    forced_ = true;
+    forced_method_ = method;
+    return true;
+}
+
 std::size_t Conv::quantize_row(const ConvFrame& frame, std::size_t row, const Working& working) const {
     const std::size_t width = (std::size_t)shape_.input[2], channels = shape_.channels, count = width * channels;
-    const bool plain = shape_.group == 1;
     const float* x = frame.x + row * count;
     if (frame.x_order == Order::kChannelsFirst && channels > 1) {
         const std::size_t pixels = shape_.input_pixels(), rows = pixels / width;
@@ -70,71 +100,74 @@ std::size_t Conv::quantize_row(const ConvFrame& frame, std::size_t row, const Wo
         kernels().gather_channels(from, (float*)working.own, width, channels, pixels);
         x = (const float*)working.own;
     }
-    Run run{x, (char*)frame.index + row * count * quantizer_.index_bytes(), nullptr, 0, count, 1, 0, nullptr};
-    if (plain) {
-        run.scale = (std::uint32_t)padded_;
+    Run run{x, (char*)frame.index + row * count * quantizer_.index_bytes(), nullptr, 0, count, 0, nullptr};
+    if (groups_ == 1 && !depthwise_) {
         run.pixel = (std::uint32_t)channels;
         run.starts = working.starts + row * (width + 1);
     }
-    const std::size_t changed = quantizer_(run, working.entries + row * working.row_entries);
-    working.counts[row] = (std::uint32_t)changed;
-    if (plain)
+    const std::size_t changed = quantizer_(run, working.of_row(row));
+    working.changed[row] = (std::uint32_t)changed;
+    if (groups_ == 1) {
         working.bases[row] = 0;
-    else if (!depthwise_ && changed)
+        working.counts[row] = (std::uint32_t)changed;
+    } else {
         split_groups(row, changed, working);
+    }
     return changed;
 }
 
-// Entries of a row by group, each in the order of the pixels.
+// The changes of a row by group, each in the order of the pixels, inputs counted within the group.
 void Conv::split_groups(std::size_t row, std::size_t count, const Working& working) const {
-    const std::size_t groups = shape_.group, width = (std::size_t)shape_.input[2];
-    Entry* entries = working.entries + row * working.row_entries;
-    Entry* before = (Entry*)working.own;
-    std::memcpy(before, entries, count * sizeof(Entry));
-    std::uint32_t* starts = working.starts + row * groups * (width + 1);
-    std::uint32_t* bases = working.bases + row * groups;
-    std::memset(starts, 0, groups * (width + 1) * sizeof(std::uint32_t));
+    const std::size_t width = (std::size_t)shape_.input[2];
+    const Changes changes = working.of_row(row);
+    const Changes before{(std::uint32_t*)working.own, (float*)working.own + count};
+    std::memcpy(before.inputs, changes.inputs, count * sizeof(std::uint32_t));
+    std::memcpy(before.deltas, changes.deltas, count * sizeof(float));
+    std::uint32_t* starts = working.starts + row * groups_ * (width + 1);
+    std::memset(starts, 0, groups_ * (width + 1) * sizeof(std::uint32_t));
     for (std::size_t number = 0; number < count; ++number) {
-        const std::size_t pixel = before[number].offset / shape_.channels, channel = before[number].offset % shape_.channels;
+        const std::size_t pixel = before.inputs[number] / shape_.channels, channel = before.inputs[number] % shape_.channels;
         ++starts[channel / group_channels_ * (width + 1) + pixel + 1];
     }
     std::uint32_t base = 0;
-    for (std::size_t group = 0; group < groups; ++group) {
+    for (std::size_t group = 0; group < groups_; ++group) {
         std::uint32_t* own = starts + group * (width + 1);
         for (std::size_t pixel = 0; pixel < width; ++pixel) own[pixel + 1] += own[pixel];
-        bases[group] = base;
+        working.bases[row * groups_ + group] = base;
+        working.counts[row * groups_ + group] = own[width];
         base += own[width];
     }
-    // Starts move on as entries are placed, and are those of the pixel after at the end: one place further back.
+    // A start moves on as its changes are placed, to that of the next pixel in the end: then all go one pixel back.
     for (std::size_t number = 0; number < count; ++number) {
-        const std::size_t pixel = before[number].offset / shape_.channels, channel = before[number].offset % shape_.channels;
+        const std::size_t pixel = before.inputs[number] / shape_.channels, channel = before.inputs[number] % shape_.channels;
         const std::size_t group = channel / group_channels_;
-        const std::size_t input = pixel * group_channels_ + channel % group_channels_;
-        entries[bases[group] + starts[group * (width + 1) + pixel]++] = {(std::uint32_t)(input * padded_), before[number].delta};
+        const std::size_t place = working.bases[row * groups_ + group] + starts[group * (width + 1) + pixel]++;
+        changes.inputs[place] = (std::uint32_t)(pixel * group_channels_ + channel % group_channels_);
+        changes.deltas[place] = before.deltas[number];
     }
-    for (std::size_t group = 0; group < groups; ++group) {
+    for (std::size_t group = 0; group < groups_; ++group) {
         std::uint32_t* own = starts + group * (width + 1);
-        for (std::size_t pixel = width; pixel > 0; --pixel) own[pixel] = own[pixel - 1];
+        std::memmove(own + 1, own, width * sizeof(std::uint32_t));
         own[0] = 0;
     }
 }
 
-// The changes of a row as an array with zeros where nothing changed, and in the padding.
-void Conv::spread(std::size_t row, const Working& working) const {
-    if (!working.counts[row]) return;
-    const std::size_t groups = depthwise_ ? 1 : shape_.group, length = delta_pixels_ * group_channels_;
-    const std::size_t width = (std::size_t)shape_.input[2];
-    float* deltas = working.deltas + row * groups * length;
-    std::memset(deltas, 0, groups * length * sizeof(float));
-    const Entry* entries = working.entries + row * working.row_entries;
-    // Offsets are multiples of the padded outputs: an exact division by multiplication.
-    const std::uint64_t inverse = depthwise_ ? 1ull << 32 : ((1ull << 32) + padded_ - 1) / padded_;
-    for (std::size_t group = 0; group < groups; ++group) {
-        float* own = deltas + group * length + (std::size_t)shape_.pads[2] * group_channels_;
-        const std::size_t first = groups > 1 ? working.bases[row * groups + group] : 0;
-        const std::size_t count = groups > 1 ? working.starts[(row * groups + group) * (width + 1) + width] : working.counts[row];
-        for (std::size_t number = first; number < first + count; ++number)
-            own[entries[number].offset * inverse >> 32] = entries[number].delta;
+// What the loop of the frame wants to know of a row's changes.
+void Conv::prepare_row(std::size_t row, const Working& working) const {
+    const Changes changes = working.of_row(row);
+    const std::size_t first = row * working.row_changes, length = spread_pixels_ * group_channels_;
+    if (!working.changed[row]) return;
+    if (working.method == Method::kSparse) {
+        kernels().offsets(changes.inputs, working.changed[row], (std::uint32_t)padded_, working.offsets + first);
+        return;
+    }
+    for (std::size_t group = 0; group < groups_; ++group) {
+        const std::size_t list = row * groups_ + group;
+        float* spread = working.spread + list * length;
+        std::memset(spread, 0, length * sizeof(float));
+        spread += (std::size_t)shape_.pads[2] * group_channels_;
+        const std::size_t end = working.bases[list] + working.counts[list];
+        for (std::size_t number = working.bases[list]; number < end; ++number) spread[changes.inputs[number]] = changes.deltas[number];
     }
 }
 
@@ -143,34 +176,34 @@ float Conv::output_row(const ConvFrame& frame, std::size_t row, const Working& w
     const std::size_t batch = row / rows, place = row % rows;
     const std::int32_t depth = (std::int32_t)(place / (std::size_t)shape_.output[1]);
     const std::int32_t height = (std::int32_t)(place % (std::size_t)shape_.output[1]);
-    const std::size_t groups = depthwise_ ? 1 : shape_.group;
-    const std::size_t segment_weights = (std::size_t)taps_ * (depthwise_ ? 1 : group_channels_) * padded_;
-    const std::size_t delta_length = delta_pixels_ * group_channels_, input_width = (std::size_t)shape_.input[2];
+    const std::size_t input_width = (std::size_t)shape_.input[2];
+    const std::size_t kernel_rows = (std::size_t)shape_.kernel[0] * shape_.kernel[1];
+    const std::size_t row_weights = (std::size_t)shape_.kernel[2] * weight_channels_ * padded_;
     float* linear = frame.linear + row * width * shape_.outputs;
 
     Segment segments[kSegmentsAtOnce];
     std::int32_t shifts[kSegmentsAtOnce];
-    for (std::size_t group = 0; group < groups; ++group) {
-        ConvRow call{segments,
-                     shifts,
-                     0,
-                     taps_,
-                     shape_.input[2],
-                     shape_.stride[2],
-                     shape_.pads[2],
-                     (std::uint32_t)group_channels_,
-                     (std::uint32_t)padded_,
-                     (std::uint32_t)group_outputs_,
-                     (std::uint32_t)shape_.outputs,
-                     0,
-                     shape_.output[2],
-                     linear + group * group_outputs_};
+    for (std::size_t group = 0; group < groups_; ++group) {
+        ConvRow call{};
+        call.segments = segments;
+        call.shifts = shifts;
+        call.taps = taps_;
+        call.width = shape_.input[2];
+        call.stride = shape_.stride[2];
+        call.padding = shape_.pads[2];
+        call.channels = (std::uint32_t)group_channels_;
+        call.padded = (std::uint32_t)padded_;
+        call.outputs = (std::uint32_t)group_outputs_;
+        call.apart = (std::uint32_t)shape_.outputs;
+        call.pixels = shape_.output[2];
+        call.linear = linear + group * group_outputs_;
         auto flush = [&] {
             if (!call.segment_count) return;
-            if (depthwise_)
-                kernels().conv_depthwise(call);
-            else
-                (working.dense ? kernels().conv_dense : kernels().conv_sparse)(call);
+            switch (working.method) {
+                case Method::kSparse: kernels().conv_sparse(call); break;
+                case Method::kDense: kernels().conv_dense(call); break;
+                case Method::kDepthwise: kernels().conv_depthwise(call); break;
+            }
             call.segment_count = 0;
         };
         for (std::int32_t kd = 0; kd < shape_.kernel[0]; ++kd) {
@@ -179,19 +212,19 @@ float Conv::output_row(const ConvFrame& frame, std::size_t row, const Working& w
             for (std::int32_t kh = 0; kh < shape_.kernel[1]; ++kh) {
                 const std::int32_t h = height * shape_.stride[1] + kh * shape_.dilation[1] - shape_.pads[1];
                 if (h < 0 || h >= shape_.input[1]) continue;
-                const std::size_t from = (batch * shape_.input[0] + d) * shape_.input[1] + h;
-                if (!working.counts[from]) continue;
-                const std::int32_t across = shape_.kernel[2] / taps_;
-                for (std::int32_t kw = 0; kw < across; ++kw) {
-                    const std::size_t number = (std::size_t)((kd * shape_.kernel[1] + kh) * across + kw);
-                    const std::size_t list = from * groups + group;
-                    segments[call.segment_count] = {
-                        working.entries + from * working.row_entries + (depthwise_ ? 0 : working.bases[list]),
-                        working.starts + list * (input_width + 1),
-                        working.deltas + list * delta_length,
-                        packed_.data() + (group * segments_ + number) * segment_weights,
-                    };
-                    shifts[call.segment_count++] = kw * shape_.dilation[2] - shape_.pads[2];
+                const std::size_t from = (batch * shape_.input[0] + (std::size_t)d) * shape_.input[1] + (std::size_t)h;
+                const std::size_t list = from * groups_ + group;
+                if (!working.counts[list]) continue;
+                const std::size_t first = from * working.row_changes + working.bases[list];
+                const float* weights =
+                    packed_.data() + (group * kernel_rows + (std::size_t)(kd * shape_.kernel[1] + kh)) * row_weights;
+                for (std::size_t kw = 0; kw < across_; ++kw) {
+                    segments[call.segment_count] = {working.changes.deltas + first,
+                                                    working.offsets + first,
+                                                    working.starts + list * (input_width + 1),
+                                                    working.spread + list * spread_pixels_ * group_channels_,
+                                                    weights + kw * (std::size_t)taps_ * weight_channels_ * padded_};
+                    shifts[call.segment_count++] = (std::int32_t)kw * shape_.dilation[2] - shape_.pads[2];
                     if (call.segment_count == kSegmentsAtOnce) flush();
                 }
             }
@@ -206,68 +239,69 @@ float Conv::output_row(const ConvFrame& frame, std::size_t row, const Working& w
 }
 
 Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const {
-    const std::size_t groups = depthwise_ ? 1 : shape_.group, width = (std::size_t)shape_.input[2];
-    const std::size_t row_inputs = width * shape_.channels;
-    Working working{};
-    working.input_rows = shape_.batch * shape_.input[0] * shape_.input[1];
-    working.output_rows = shape_.batch * shape_.output[0] * shape_.output[1];
-    working.row_entries = row_inputs + 16;
-    working.own_bytes = up_to(row_inputs * std::max(sizeof(float), sizeof(Entry)), 64);
-    const double inputs = (double)working.input_rows * (double)row_inputs;
-    const std::size_t quantizers = parts(working.input_rows, kQuantize * inputs);
+    const std::size_t width = (std::size_t)shape_.input[2], row_inputs = width * shape_.channels;
+    const std::size_t input_rows = shape_.batch * (std::size_t)shape_.input[0] * (std::size_t)shape_.input[1];
+    const std::size_t output_rows = shape_.batch * (std::size_t)shape_.output[0] * (std::size_t)shape_.output[1];
+    const double inputs = (double)input_rows * (double)row_inputs;
+    const std::size_t quantizers = parts(input_rows, kQuantize * inputs);
+    const std::size_t own_bytes = up_to(row_inputs * 2 * sizeof(float), 64);
 
+    Working working{};
+    working.row_changes = row_inputs + 16;
     Layout layout;
-    const std::size_t entries = layout.add(working.input_rows * working.row_entries * sizeof(Entry));
-    const std::size_t starts = layout.add(working.input_rows * groups * (width + 1) * sizeof(std::uint32_t));
-    const std::size_t bases = layout.add(working.input_rows * groups * sizeof(std::uint32_t));
-    const std::size_t counts = layout.add(working.input_rows * sizeof(std::uint32_t));
-    const std::size_t deltas = layout.add(working.input_rows * groups * delta_pixels_ * group_channels_ * sizeof(float));
-    const std::size_t largest = layout.add(working.output_rows * sizeof(float));
-    const std::size_t own = layout.add(quantizers * working.own_bytes);
+    const std::size_t room = input_rows * working.row_changes * sizeof(float), lists = input_rows * groups_;
+    const std::size_t places[] = {layout.add(room),
+                                  layout.add(room),
+                                  layout.add(room),
+                                  layout.add(lists * (width + 1) * sizeof(std::uint32_t)),
+                                  layout.add(lists * sizeof(std::uint32_t)),
+                                  layout.add(lists * sizeof(std::uint32_t)),
+                                  layout.add(input_rows * sizeof(std::uint32_t)),
+                                  layout.add(lists * spread_pixels_ * group_channels_ * sizeof(float)),
+                                  layout.add(output_rows * sizeof(float)),
+                                  layout.add(quantizers * own_bytes)};
     char* memory = (char*)scratch.take(layout.size());
     if (!memory) return {false};
-    working.entries = (Entry*)(memory + entries);
-    working.starts = (std::uint32_t*)(memory + starts);
-    working.bases = (std::uint32_t*)(memory + bases);
-    working.counts = (std::uint32_t*)(memory + counts);
-    working.deltas = (float*)(memory + deltas);
-    working.largest = (float*)(memory + largest);
+    working.changes = {(std::uint32_t*)(memory + places[0]), (float*)(memory + places[1])};
+    working.offsets = (std::uint32_t*)(memory + places[2]);
+    working.starts = (std::uint32_t*)(memory + places[3]);
+    working.bases = (std::uint32_t*)(memory + places[4]);
+    working.counts = (std::uint32_t*)(memory + places[5]);
+    working.changed = (std::uint32_t*)(memory + places[6]);
+    working.spread = (float*)(memory + places[7]);
+    working.largest = (float*)(memory + places[8]);
+    char* own = memory + places[9];
 
     std::atomic<std::size_t> changed{0};
     auto quantize = [&](std::size_t part) {
         Working of_part = working;
-        of_part.own = memory + own + part * working.own_bytes;
+        of_part.own = own + part * own_bytes;
         std::size_t count = 0;
-        const std::size_t last = working.input_rows * (part + 1) / quantizers;
-        for (std::size_t row = working.input_rows * part / quantizers; row < last; ++row)
-            count += quantize_row(frame, row, of_part);
+        const std::size_t last = input_rows * (part + 1) / quantizers;
+        for (std::size_t row = input_rows * part / quantizers; row < last; ++row) count += quantize_row(frame, row, of_part);
         changed += count;
     };
     pool.run(quantizers, quantize);
 
-    const double share = inputs ? (double)changed / inputs : 0;
-    working.dense = share > crossover(group_outputs_, kernels().lanes);
-    if (working.dense || depthwise_) {
-        auto spreading = [&](std::size_t part) {
-            const std::size_t last = working.input_rows * (part + 1) / quantizers;
-            for (std::size_t row = working.input_rows * part / quantizers; row < last; ++row) spread(row, working);
-        };
-        pool.run(quantizers, spreading);
-    }
-
-    const double outputs = (double)working.output_rows * shape_.output[2] * (double)shape_.outputs;
-    const double products = outputs * (double)segments_ * taps_ * (depthwise_ ? 1.0 : (double)group_channels_);
-    const std::size_t cut =
-        parts(working.output_rows, kActivate * outputs + kProduct * products * (working.dense || depthwise_ ? 1.0 : share));
-    auto correct = [&](std::size_t part) {
-        const std::size_t last = working.output_rows * (part + 1) / cut;
-        for (std::size_t row = working.output_rows * part / cut; row < last; ++row)
-            working.largest[row] = output_row(frame, row, working);
-    };
-    pool.run(cut, correct);
     Done done;
     done.changed = changed;
-    for (std::size_t row = 0; row < working.output_rows; ++row) done.largest = std::max(done.largest, working.largest[row]);
+    const double share = (double)done.changed / inputs;
+    working.method = choose(share);
+    const double outputs = (double)output_rows * shape_.output[2] * (double)shape_.outputs;
+    const std::size_t cut = parts(output_rows, kActivate * outputs + (done.changed ? cost(working.method, share) : 0));
+    if (done.changed) {
+        auto prepare = [&](std::size_t part) {
+            const std::size_t last = input_rows * (part + 1) / quantizers;
+            for (std::size_t row = input_rows * part / quantizers; row < last; ++row) prepare_row(row, working);
+        };
+        pool.run(quantizers, prepare);
+    }
+    auto correct = [&](std::size_t part) {
+        const std::size_t last = output_rows * (part + 1) / cut;
+        for (std::size_t row = output_rows * part / cut; row < last; ++row) working.largest[row] = output_row(frame, row, working);
+    };
+    pool.run(cut, correct);
+    for (std::size_t row = 0; row < output_rows; ++row) done.largest = std::max(done.largest, working.largest[row]);
     return done;
 }
 

@@ -18,6 +18,9 @@ struct ConvShape {
     std::size_t output_pixels() const { return (std::size_t)output[0] * output[1] * output[2]; }
 };
 
+// How the correction of a frame is computed: from lists of changes, or from all inputs with zeros where nothing changed.
+enum class Method { kSparse, kDense, kDepthwise };
+
 enum class Order { kChannelsFirst, kChannelsLast };
 
 // One frame of a CONV: x [batch, channels, ..] and y [batch, outputs, ..] in the given orders; index and linear, channels
@@ -38,6 +41,12 @@ public:
 
     Done run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const;
 
+    // The fastest method where that share of the inputs changed, and nanoseconds that it may take on one core.
+    Method choose(double share) const;
+    double cost(Method method, double share) const;
+    // One method whatever changes, for tests and measurements; false where the layer has no such method.
+    bool force(Method method);
+
     const ConvShape& shape() const { return shape_; }
     const Quantizer& quantizer() const { return quantizer_; }
 
@@ -45,19 +54,24 @@ private:
     struct Working;
 
     void pack(const float* weights);
+    bool can(Method method) const;
     std::size_t quantize_row(const ConvFrame& frame, std::size_t row, const Working& working) const;
-    void spread(std::size_t row, const Working& working) const;
     void split_groups(std::size_t row, std::size_t count, const Working& working) const;
+    void prepare_row(std::size_t row, const Working& working) const;
     float output_row(const ConvFrame& frame, std::size_t row, const Working& working) const;
 
     ConvShape shape_;
     Quantizer quantizer_;
     Activation activation_;
     bool depthwise_;
-    std::size_t group_channels_, group_outputs_, padded_, segments_;  // segments: of one output row
-    std::int32_t taps_;                                               // of a segment
-    std::size_t delta_pixels_;                                        // of a row of deltas with its padding
-    std::vector<float> packed_;                                       // [group, segments, taps, channels, padded]
+    bool forced_ = false;
+    Method forced_method_ = Method::kDense;
+    std::size_t groups_, group_channels_, group_outputs_, padded_;  // a depthwise layer counts as one group
+    std::size_t weight_channels_;                                   // of a group in W
+    std::size_t across_;                                            // segments of one row of the kernel
+    std::int32_t taps_;                                             // of a segment
+    std::size_t spread_pixels_;                                     // of a row with its padding
+    std::vector<float> packed_;                                     // [group, kernel.., channels, padded]
 };
 
 }  // namespace reuse

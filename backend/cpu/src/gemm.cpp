@@ -18,12 +18,16 @@ Gemm::Gemm(std::size_t inputs, std::size_t outputs, Quantizer quantizer, Activat
 Done Gemm::run(const float* x, void* index, const float* weights, float* linear, float* y, std::size_t rows, const Pool& pool,
                Scratch& scratch) const {
     Done done;
-    Entry* entries = (Entry*)scratch.take((inputs_ + 16) * sizeof(Entry));
-    if (!entries) return {false};
+    Layout layout;
+    const std::size_t inputs = layout.add((inputs_ + 16) * sizeof(std::uint32_t));
+    const std::size_t deltas = layout.add((inputs_ + 16) * sizeof(float));
+    char* memory = (char*)scratch.take(layout.size());
+    if (!memory) return {false};
+    const Changes changes{(std::uint32_t*)(memory + inputs), (float*)(memory + deltas)};
     for (std::size_t row = 0; row < rows; ++row) {
         void* own = (char*)index + row * inputs_ * quantizer_.index_bytes();
-        const Run run{x + row * inputs_, own, nullptr, 0, inputs_, (std::uint32_t)outputs_, 0, nullptr};
-        const std::size_t count = quantizer_(run, entries);
+        const Run run{x + row * inputs_, own, nullptr, 0, inputs_, 0, nullptr};
+        const std::size_t count = quantizer_(run, changes);
         done.changed += count;
         float* kept = linear + row * outputs_;
         const std::size_t cut =
@@ -31,7 +35,7 @@ Done Gemm::run(const float* x, void* index, const float* weights, float* linear,
         const std::size_t columns = ((outputs_ + cut - 1) / cut + 63) / 64 * 64;
         auto part = [&](std::size_t number) {
             const std::size_t first = number * columns, last = std::min(first + columns, outputs_);
-            if (first < last) kernels().add_rows(entries, count, weights, kept, first, last);
+            if (first < last) kernels().add_rows(changes, count, weights, outputs_, kept, first, last);
         };
         pool.run(cut, part);
         done.largest = std::max(done.largest, kernels().activate(kept, y + row * outputs_, outputs_, activation_.slope,

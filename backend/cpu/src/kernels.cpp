@@ -4,6 +4,7 @@
 #include "dense.hpp"
 #include "elementwise.hpp"
 #include "quantize.hpp"
+#include "recurrent_cells.hpp"
 #include "sparse.hpp"
 
 namespace reuse {
@@ -14,12 +15,18 @@ const Kernels REUSE_TABLE = {
     quantize<std::uint8_t>,
     quantize<std::uint16_t>,
     add_rows,
+    find_offsets,
     conv_sparse,
     conv_dense,
     conv_depthwise,
     activate,
     activate_transposed,
     gather_channels,
+    lstm_cells,
+    rnn_cells,
+    gru_cells,
+    gru_reset,
+    gru_cells_reset,
 };
 
 }  // namespace reuse

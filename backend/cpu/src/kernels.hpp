@@ -6,10 +6,10 @@
 
 namespace reuse {
 
-// A changed input: where its weights begin (in floats, from the first of its row of inputs), and c(present) - c(past).
-struct Entry {
-    std::uint32_t offset;
-    float delta;
+// Changed inputs of a run, in order: which ones, and c(present) - c(past) of each.
+struct Changes {
+    std::uint32_t* inputs;
+    float* deltas;
 };
 
 // A quantizer as reuse_compiler/quantizers.py defines it; a table where `centroids` is set, else linear.
@@ -27,17 +27,17 @@ struct Run {
     const float* deadband;  // one an input, negative where the past index is not consulted; null: `deadband_all`
     float deadband_all;
     std::size_t count;
-    std::uint32_t scale;   // floats of weights an input
-    std::uint32_t pixel;   // inputs a pixel; 0 where no starts are wanted
-    std::uint32_t* starts;  // count / pixel + 1 of them: entries before each pixel
+    std::uint32_t pixel;    // inputs a pixel; 0 where no starts are wanted
+    std::uint32_t* starts;  // count / pixel + 1 of them: changes before each pixel
 };
 
-// Some outputs in a row of a CONV that take their inputs from one row.
+// Some inputs of one row, and the weights that outputs of one row take them by.
 struct Segment {
-    const Entry* entries;         // of the row
-    const std::uint32_t* starts;  // by pixel of the row
-    const float* deltas;          // of the row with its padding, by pixel and channel; for the dense loop
-    const float* weights;         // [taps, channels, padded outputs]
+    const float* deltas;           // of the changes
+    const std::uint32_t* offsets;  // of the changes: where their weights begin, counted from pixel 0 of the row
+    const std::uint32_t* starts;   // by pixel of the row: changes before it
+    const float* spread;           // the row with its padding, zeros where nothing changed; for the dense loop
+    const float* weights;          // [taps, channels, padded outputs]
 };
 
 struct ConvRow {
@@ -47,24 +47,31 @@ struct ConvRow {
     std::int32_t taps;      // pixels of a segment, side by side
     std::int32_t width;     // pixels of an input row
     std::int32_t stride;
-    std::int32_t padding;   // pixels of zeros before each row of `deltas`
+    std::int32_t padding;   // pixels of zeros before each row of `spread`
     std::uint32_t channels;
     std::uint32_t padded;   // outputs with padding to whole vectors, floats of weights an input
     std::uint32_t outputs;
-    std::uint32_t apart;       // floats from a pixel of `linear` to the next
-    std::int32_t first, last;  // output pixels
-    float* linear;             // of the row: [pixels, outputs]
+    std::uint32_t apart;    // floats from a pixel of `linear` to the next
+    std::int32_t pixels;    // of the output row
+    float* linear;          // of the row: [pixels, outputs]
 };
+
+// Of recurrent_step.hpp.
+struct CellStep;
 
 struct Kernels {
     const char* name;
     std::size_t lanes;  // floats of a vector, to which outputs are padded
 
-    std::size_t (*quantize_uint8)(const Scale&, const Run&, Entry*);
-    std::size_t (*quantize_uint16)(const Scale&, const Run&, Entry*);
-    // linear[first..last) += sum of delta * weights[offset + output], row-major weights.
-    void (*add_rows)(const Entry*, std::size_t count, const float* weights, float* linear, std::size_t first,
-                     std::size_t last);
+    // Changes have room for the run and 16 more; returns how many there are.
+    std::size_t (*quantize_uint8)(const Scale&, const Run&, const Changes&);
+    std::size_t (*quantize_uint16)(const Scale&, const Run&, const Changes&);
+    // linear[first..last) += sum of delta * weights[input], rows of `outputs` weights.
+    void (*add_rows)(const Changes&, std::size_t count, const float* weights, std::size_t outputs, float* linear,
+                     std::size_t first, std::size_t last);
+    // offsets[number] = inputs[number] * weights
+    void (*offsets)(const std::uint32_t* inputs, std::size_t count, std::uint32_t weights, std::uint32_t* offsets);
+    // Loops that add the corrections of an output row to its linear outputs.
     void (*conv_sparse)(const ConvRow&);
     void (*conv_dense)(const ConvRow&);
     // A CONV with one input and one output channel a group: weights [taps, channels], all segments of one tap.
@@ -76,6 +83,13 @@ struct Kernels {
                                  float slope, float maximum);
     // x [channels, row of `stride`] into y [pixels, channels].
     void (*gather_channels)(const float* x, float* y, std::size_t pixels, std::size_t channels, std::size_t stride);
+    // From linear outputs to the state of recurrent layers.
+    void (*lstm_cells)(const CellStep&);
+    void (*rnn_cells)(const CellStep&);
+    void (*gru_cells)(const CellStep&);
+    // A GRU that resets first, in two parts: `reset`, and after its product the state.
+    void (*gru_reset)(const CellStep&);
+    void (*gru_cells_reset)(const CellStep&);
 };
 
 extern const Kernels kBaselineKernels;

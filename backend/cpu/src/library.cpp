@@ -18,6 +18,7 @@ REUSE_EXPORT reuse::ort::Status* RegisterCustomOps(reuse::ort::SessionOptions* o
                                          ort::kApiVersion, base->version_string());
         return ort::create_status(base->get_api(1), ort::kNotImplemented, text.c_str());
     }
+    shape_references = base->get_api(ort::kShapeReferenceVersion) != nullptr;
     ort::CustomOpDomain* domain = nullptr;
     if (ort::Status* status = ort::create_domain(api, kDomain, &domain)) return status;
     for (const auto* list : {&gemm_operators(), &conv_operators(), &recurrent_operators()})

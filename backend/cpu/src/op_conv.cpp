@@ -24,7 +24,7 @@ public:
         ConvShape shape;
         Failure failed = read_shape(x, weights, shape);
         if (!failed.empty()) return failed;
-        std::vector<std::int64_t> y_shape{x.shape[0], weights.shape[0]}, x_last{x.shape[0]}, y_last{x.shape[0]};
+        Shape y_shape{x.shape[0], weights.shape[0]}, x_last{x.shape[0]}, y_last{x.shape[0]};
         for (std::size_t axis = 0; axis + 2 < x.shape.size(); ++axis) {
             y_shape.push_back(shape.output[3 - (x.shape.size() - 2) + axis]);
             x_last.push_back(x.shape[axis + 2]);
@@ -55,7 +55,7 @@ private:
             return failure("x of shape %s, W of shape %s and %zu strides, %zu dilations, %zu pads do not fit each other",
                            shape_text(x.shape).c_str(), shape_text(weights.shape).c_str(), strides_.size(), dilations_.size(),
                            pads_.size());
-        for (const std::vector<std::int64_t>* sizes : {&x.shape, &weights.shape})
+        for (const Shape* sizes : {&x.shape, &weights.shape})
             for (const std::int64_t size : *sizes)
                 if (size < 1 || size > 2147483647) return failure("x or W has an axis of size %lld", (long long)size);
         shape.batch = (std::size_t)x.shape[0];

@@ -18,7 +18,7 @@ public:
         if (x.shape.empty() || x.shape.back() != weights.shape[0])
             return failure("x of shape %s does not fit W of shape %s", shape_text(x.shape).c_str(),
                            shape_text(weights.shape).c_str());
-        std::vector<std::int64_t> y_shape = x.shape;
+        Shape y_shape = x.shape;
         y_shape.back() = weights.shape[1];
         Failure failed = check_shape("past_index", index.shape, x.shape);
         if (failed.empty()) failed = check_shape("past_linear", linear.shape, y_shape);
@@ -26,7 +26,7 @@ public:
         const std::size_t inputs = (std::size_t)weights.shape[0], outputs = (std::size_t)weights.shape[1];
         if (quantizer_.deadbands() != 1 && quantizer_.deadbands() != inputs)
             return failure("%zu deadbands for %zu inputs", quantizer_.deadbands(), inputs);
-        if ((double)inputs * (double)outputs >= 4294967296.0) return "W has more than 2^32 elements";
+        if (inputs >= 4294967296) return "W has more than 2^32 rows";
         void* y = call.output(0, y_shape);
         void* present_index = call.continued(1, index, quantizer_.index_bytes());
         void* present_linear = call.continued(2, linear, sizeof(float));

@@ -33,7 +33,7 @@ ort::Status* make_kernel(const ort::CustomOp* op, const ort::Api* api, const ort
 
 ort::Status* run_kernel(void* kernel, ort::KernelContext* context) {
     Made& made = *static_cast<Made*>(kernel);
-    Call call(made.api, context);
+    Call call(made.api, shape_references, context);
     Failure failed = made.kernel->compute(call);
     if (failed.empty()) failed = call.failed();
     return failed.empty() ? nullptr : status_of(made.api, made.name.c_str(), "", failed);
@@ -50,7 +50,9 @@ Failure failure(const char* format, ...) {
     return text;
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
+bool shape_references = false;
+
+std::string shape_text(const Shape& shape) {
     std::string text = "[";
     for (std::size_t axis = 0; axis < shape.size(); ++axis) text += (axis ? ", " : "") + std::to_string(shape[axis]);
     return text + "]";
@@ -99,12 +101,6 @@ std::vector<std::int64_t> NodeReader::integers(const char* name) {
     return values;
 }
 
-std::size_t Tensor::size() const {
-    std::size_t count = 1;
-    for (const std::int64_t size : shape) count *= static_cast<std::size_t>(size);
-    return count;
-}
-
 void Call::check(ort::Status* status) {
     if (!status) return;
     if (failed_.empty()) failed_ = "onnxruntime does not give a tensor";
@@ -119,20 +115,28 @@ Tensor Call::input(std::size_t number) {
         if (failed_.empty()) failed_ = failure("input %zu is missing", number);
         return tensor;
     }
-    ort::TensorInfo* info = nullptr;
-    check(ort::tensor_info(api_, value, &info));
-    if (!info) return tensor;
     std::size_t rank = 0;
-    check(ort::rank(api_, info, &rank));
-    tensor.shape.resize(rank);
-    check(ort::dimensions(api_, info, tensor.shape.data(), rank));
-    check(ort::element_type(api_, info, &tensor.type));
-    ort::release(api_, info);
+    if (references_) {
+        const std::int64_t* sizes = nullptr;
+        check(ort::type_and_shape(api_, value, &tensor.type, &sizes, &rank));
+        tensor.shape = Shape(sizes, rank);
+    } else {
+        ort::TensorInfo* info = nullptr;
+        check(ort::tensor_info(api_, value, &info));
+        if (!info) return tensor;
+        std::int64_t sizes[Shape::kMostAxes] = {};
+        check(ort::rank(api_, info, &rank));
+        if (rank <= Shape::kMostAxes) check(ort::dimensions(api_, info, sizes, rank));
+        check(ort::element_type(api_, info, &tensor.type));
+        ort::release(api_, info);
+        tensor.shape = Shape(sizes, rank);
+    }
+    if (rank > Shape::kMostAxes && failed_.empty()) failed_ = failure("input %zu has %zu axes", number, rank);
     check(ort::mutable_data(api_, const_cast<ort::Value*>(value), &tensor.data));
     return tensor;
 }
 
-void* Call::output(std::size_t number, const std::vector<std::int64_t>& shape) {
+void* Call::output(std::size_t number, const Shape& shape) {
     ort::Value* value = nullptr;
     check(ort::output(api_, context_, number, shape.data(), shape.size(), &value));
     void* data = nullptr;

@@ -10,6 +10,7 @@
 namespace reuse::ort {
 
 constexpr std::uint32_t kApiVersion = 18;
+constexpr std::uint32_t kShapeReferenceVersion = 24;  // has type_and_shape
 
 struct Status;
 struct Value;
@@ -64,6 +65,12 @@ inline Status* dimensions(const Api* api, const TensorInfo* info, std::int64_t* 
 }
 inline Status* tensor_info(const Api* api, const Value* value, TensorInfo** info) {
     return entry<Status* (*)(const Value*, TensorInfo**)>(api, 65)(value, info);
+}
+// The type and a view of the shape, without an allocation; of kShapeReferenceVersion.
+inline Status* type_and_shape(const Api* api, const Value* value, ElementType* type, const std::int64_t** sizes,
+                              std::size_t* count) {
+    return entry<Status* (*)(const Value*, ElementType*, const std::int64_t**, std::size_t*)>(api, 414)(value, type, sizes,
+                                                                                                      count);
 }
 inline void release(const Api* api, TensorInfo* info) { entry<void (*)(TensorInfo*)>(api, 99)(info); }
 inline Status* attribute(const Api* api, const KernelInfo* info, const char* name, float* value) {

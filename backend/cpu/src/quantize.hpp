@@ -11,20 +11,20 @@ namespace {
 
 constexpr std::size_t kBlock = 16;
 
-// Blocks of 16 inputs: the bits of those that changed, and the entries before the block. Into the entries before each pixel.
+// Blocks of 16 inputs: the bits of those that changed, and the changes before the block.
 struct Blocks {
     std::uint16_t* changed;
     std::uint32_t* before;
 };
 
-inline void find_starts(const Run& run, const Blocks& blocks, std::size_t entries) {
+inline void find_starts(const Run& run, const Blocks& blocks, std::size_t changes) {
     const std::size_t pixels = run.count / run.pixel;
     for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
         const std::size_t input = pixel * run.pixel;
         const std::uint32_t below = blocks.changed[input / kBlock] & ((1u << input % kBlock) - 1u);
         run.starts[pixel] = blocks.before[input / kBlock] + (std::uint32_t)__builtin_popcount(below);
     }
-    run.starts[pixels] = (std::uint32_t)entries;
+    run.starts[pixels] = (std::uint32_t)changes;
 }
 
 // The index of one input and what it changes by.
@@ -60,8 +60,8 @@ inline bool quantize_one(const Scale& scale, float x, Index& index, float deadba
 }
 
 template <typename Index>
-std::size_t quantize_plain(const Scale& scale, const Run& run, Entry* entries, const Blocks& blocks, std::size_t first,
-                           std::size_t count) {
+std::size_t quantize_plain(const Scale& scale, const Run& run, const Changes& changes, const Blocks& blocks,
+                           std::size_t first, std::size_t count) {
     Index* index = (Index*)run.index;
     for (std::size_t start = first; start < run.count; start += kBlock) {
         const std::size_t end = start + kBlock < run.count ? start + kBlock : run.count;
@@ -71,7 +71,8 @@ std::size_t quantize_plain(const Scale& scale, const Run& run, Entry* entries, c
             float delta;
             const float deadband = run.deadband ? run.deadband[input] : run.deadband_all;
             const bool changed = quantize_one(scale, run.x[input], index[input], deadband, delta);
-            entries[count] = {(std::uint32_t)input * run.scale, delta};
+            changes.inputs[count] = (std::uint32_t)input;
+            changes.deltas[count] = delta;
             count += changed;
             bits |= (std::uint32_t)changed << (input - start);
         }
@@ -91,45 +92,38 @@ inline void store_indices(std::uint16_t* to, __m512i value) {
     _mm256_storeu_si256((__m256i*)to, _mm512_cvtepi32_epi16(value));
 }
 
-// Whole blocks of a linear quantizer; returns the entries, and in `first` where the rest begins.
-template <typename Index>
-std::size_t quantize_linear(const Scale& scale, const Run& run, Entry* entries, const Blocks& blocks, std::size_t& first) {
+// Whole blocks of a linear quantizer; returns the changes, and in `first` where the rest begins.
+template <typename Index, bool kByInput, bool kStarts>
+std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& changes, const Blocks& blocks,
+                            std::size_t& first) {
     const __m512 step = _mm512_set1_ps(scale.step), inverse = _mm512_set1_ps(scale.inv_step);
     const __m512 zero = _mm512_set1_ps(scale.zero), top = _mm512_set1_ps(scale.top), nothing = _mm512_setzero_ps();
     const __m512 everywhere = _mm512_set1_ps(run.deadband_all);
-    const __m512i lane = _mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
-                                            _mm512_set1_epi32((int)run.scale));
-    // Pairs of offset and delta: the low and the high eight of a block, interleaved.
-    const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    const __m512i high = _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
+    __m512i input = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     Index* index = (Index*)run.index;
     std::size_t count = 0, start = 0;
     for (; start + kBlock <= run.count; start += kBlock) {
         const __m512 x = _mm512_loadu_ps(run.x + start);
         const __m512i past = load_indices(index + start);
         const __m512 past_value = _mm512_mul_ps(_mm512_sub_ps(_mm512_cvtepi32_ps(past), zero), step);
-        const __m512 rounded = _mm512_roundscale_ps(_mm512_mul_ps(x, inverse), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-        __m512 nearest = _mm512_min_ps(_mm512_max_ps(_mm512_add_ps(rounded, zero), nothing), top);
-        nearest = _mm512_mask_mov_ps(nearest, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), zero);
-        const __m512 deadband = run.deadband ? _mm512_loadu_ps(run.deadband + start) : everywhere;
+        // A NaN counts as 0.
+        const __m512 steps = _mm512_maskz_mul_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x, inverse);
+        const __m512 rounded = _mm512_roundscale_ps(steps, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        const __m512 nearest = _mm512_min_ps(_mm512_max_ps(_mm512_add_ps(rounded, zero), nothing), top);
+        const __m512 deadband = kByInput ? _mm512_loadu_ps(run.deadband + start) : everywhere;
         const __mmask16 far = _mm512_cmp_ps_mask(_mm512_abs_ps(_mm512_sub_ps(x, past_value)), deadband, _CMP_NLE_UQ);
-        const __m512i present = _mm512_mask_mov_epi32(past, far, _mm512_cvtps_epi32(nearest));
+        const __m512i present = _mm512_mask_cvtps_epi32(past, far, nearest);
         const __mmask16 changed = _mm512_cmpneq_epi32_mask(present, past);
-        if (run.pixel) {
+        if (kStarts) {
             blocks.before[start / kBlock] = (std::uint32_t)count;
             blocks.changed[start / kBlock] = (std::uint16_t)changed;
         }
-        const __m512 value = _mm512_mul_ps(_mm512_sub_ps(nearest, zero), step);
-        const __m512i delta = _mm512_castps_si512(_mm512_sub_ps(value, past_value));
-        const __m512i offset = _mm512_add_epi32(lane, _mm512_set1_epi32((int)(start * run.scale)));
-        const __mmask8 first_eight = (__mmask8)changed, last_eight = (__mmask8)(changed >> 8);
-        // Compress in a register, then store whole: a compressing store to memory is slow on some processors.
-        _mm512_storeu_si512(entries + count,
-                            _mm512_maskz_compress_epi64(first_eight, _mm512_permutex2var_epi32(offset, low, delta)));
-        count += (std::size_t)__builtin_popcount(first_eight);
-        _mm512_storeu_si512(entries + count,
-                            _mm512_maskz_compress_epi64(last_eight, _mm512_permutex2var_epi32(offset, high, delta)));
-        count += (std::size_t)__builtin_popcount(last_eight);
+        const __m512 delta = _mm512_sub_ps(_mm512_mul_ps(_mm512_sub_ps(nearest, zero), step), past_value);
+        // Compressed in a register and stored whole: a compressing store to memory is slow on some processors.
+        _mm512_storeu_si512(changes.inputs + count, _mm512_maskz_compress_epi32(changed, input));
+        _mm512_storeu_ps(changes.deltas + count, _mm512_maskz_compress_ps(changed, delta));
+        count += (std::size_t)__builtin_popcount(changed);
+        input = _mm512_add_epi32(input, _mm512_set1_epi32(kBlock));
         store_indices(index + start, present);
     }
     first = start;
@@ -138,9 +132,8 @@ std::size_t quantize_linear(const Scale& scale, const Run& run, Entry* entries, 
 
 #endif
 
-// `entries` has room for `run.count` and 16 more.
 template <typename Index>
-std::size_t quantize(const Scale& scale, const Run& run, Entry* entries) {
+std::size_t quantize(const Scale& scale, const Run& run, const Changes& changes) {
     constexpr std::size_t kOnStack = 2048;
     const std::size_t needed = run.pixel ? run.count / kBlock + 1 : 0;
     std::uint16_t changed_here[kOnStack];
@@ -150,9 +143,16 @@ std::size_t quantize(const Scale& scale, const Run& run, Entry* entries) {
     if (needed) blocks.changed[needed - 1] = 0;
     std::size_t first = 0, count = 0;
 #if defined(__AVX512F__)
-    if (!scale.centroids) count = quantize_linear<Index>(scale, run, entries, blocks, first);
+    if (!scale.centroids) {
+        if (run.deadband)
+            count = run.pixel ? quantize_linear<Index, true, true>(scale, run, changes, blocks, first)
+                              : quantize_linear<Index, true, false>(scale, run, changes, blocks, first);
+        else
+            count = run.pixel ? quantize_linear<Index, false, true>(scale, run, changes, blocks, first)
+                              : quantize_linear<Index, false, false>(scale, run, changes, blocks, first);
+    }
 #endif
-    count = quantize_plain<Index>(scale, run, entries, blocks, first, count);
+    count = quantize_plain<Index>(scale, run, changes, blocks, first, count);
     if (run.pixel) find_starts(run, blocks, count);
     if (!fits) {
         delete[] blocks.changed;

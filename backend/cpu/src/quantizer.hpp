@@ -40,8 +40,8 @@ public:
             deadband_.push_back(deadband_[number - channels]);
     }
 
-    // Quantizes a run that starts at the first channel of a pixel; `entries` has room for the run and 16 more.
-    std::size_t operator()(Run run, Entry* entries) const {
+    // Quantizes a run that starts at the first channel of a pixel; the changes have room for the run and 16 more.
+    std::size_t operator()(Run run, const Changes& changes) const {
         Scale scale = scale_;
         if (!centroids_.empty()) {
             scale.centroids = centroids_.data();
@@ -49,7 +49,7 @@ public:
         }
         run.deadband = deadband_.size() > 1 ? deadband_.data() : nullptr;
         run.deadband_all = deadband_.empty() ? -1.0f : deadband_[0];
-        return (wide_ ? kernels().quantize_uint16 : kernels().quantize_uint8)(scale, run, entries);
+        return (wide_ ? kernels().quantize_uint16 : kernels().quantize_uint8)(scale, run, changes);
     }
 
 private:

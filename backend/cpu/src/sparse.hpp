@@ -7,49 +7,43 @@
 namespace reuse {
 namespace {
 
-// Entries of one segment that an output pixel takes, and their weights.
+// The changes that one output pixel takes from all segments, in one list: a loop over each segment's own would be left at
+// another number each time, and every such surprise costs as much as several changes.
 struct Taken {
-    const Entry* begin;
-    const Entry* end;
-    const float* weights;
+    static constexpr std::size_t kRoom = 1024;
+
+    std::int32_t offsets[kRoom + 16];  // from the weights of the first segment
+    float deltas[kRoom + 16];
+    std::size_t count;
 };
 
-inline Taken take(const ConvRow& row, std::size_t segment, std::int32_t pixel) {
-    const Segment& from = row.segments[segment];
-    const std::int32_t start = pixel * row.stride + row.shifts[segment];
-    const std::int32_t first = start < 0 ? 0 : start;
-    const std::int32_t end = start + row.taps;
-    const std::int32_t last = end > row.width ? row.width : end;
-    if (last <= first) return {from.entries, from.entries, from.weights};
-    // Offsets count from pixel 0 of the row, weights from the first tap.
-    const std::ptrdiff_t back = (std::ptrdiff_t)start * (std::ptrdiff_t)row.channels * (std::ptrdiff_t)row.padded;
-    return {from.entries + from.starts[first], from.entries + from.starts[last], from.weights - back};
+// Copies 16 at a time, the last of them beyond what is asked for.
+inline void copy_moved(const std::uint32_t* offsets, const float* deltas, std::size_t count, std::int32_t moved, Taken& taken) {
+    std::int32_t* to = taken.offsets + taken.count;
+    float* values = taken.deltas + taken.count;
+    for (std::size_t done = 0; done < count; done += 16)
+        for (std::size_t part = done; part < done + 16; part += kLanes) {
+            Integers some;
+            std::memcpy(&some, offsets + part, sizeof some);
+            some += moved;
+            std::memcpy(to + part, &some, sizeof some);
+            store(values + part, load(deltas + part));
+        }
+    taken.count += count;
 }
 
-// Vectors of outputs that one pass holds, and entries that it adds to sums of their own: enough chains of additions to
-// hide their latency.
+// Vectors of outputs that one pass holds, and changes that it adds to sums of their own: enough chains of additions to
+// hide their latency. Behind the changes of the list are zeros.
 template <std::size_t kVectors, std::size_t kSums>
-inline void add_taken(const Taken* taken, std::size_t count, std::size_t output, std::size_t tail, float* linear) {
+inline void add_taken(const Taken& taken, const float* weights, std::size_t tail, float* linear) {
     Vector sums[kSums][kVectors] = {};
-    for (std::size_t part = 0; part < count; ++part) {
-        const float* weights = taken[part].weights + output;
-        const Entry* entry = taken[part].begin;
-        const Entry* end = taken[part].end;
-        for (; entry + kSums <= end; entry += kSums)
-            for (std::size_t sum = 0; sum < kSums; ++sum) {
-                const Vector delta = splat(entry[sum].delta);
-                for (std::size_t vector = 0; vector < kVectors; ++vector)
-                    sums[sum][vector] =
-                        multiply_add(delta, load(weights + entry[sum].offset + vector * kLanes), sums[sum][vector]);
-            }
-        for (std::size_t sum = 0; sum + 1 < kSums; ++sum) {
-            if (entry == end) break;
-            const Vector delta = splat(entry->delta);
+    for (std::size_t number = 0; number < taken.count; number += kSums)
+        for (std::size_t sum = 0; sum < kSums; ++sum) {
+            const Vector delta = splat(taken.deltas[number + sum]);
+            const float* own = weights + taken.offsets[number + sum];
             for (std::size_t vector = 0; vector < kVectors; ++vector)
-                sums[sum][vector] = multiply_add(delta, load(weights + entry->offset + vector * kLanes), sums[sum][vector]);
-            ++entry;
+                sums[sum][vector] = multiply_add(delta, load(own + vector * kLanes), sums[sum][vector]);
         }
-    }
     for (std::size_t sum = 1; sum < kSums; ++sum)
         for (std::size_t vector = 0; vector < kVectors; ++vector) sums[0][vector] += sums[sum][vector];
     for (std::size_t vector = 0; vector + 1 < kVectors; ++vector)
@@ -61,49 +55,64 @@ inline void add_taken(const Taken* taken, std::size_t count, std::size_t output,
         store_some(last, load_some(last, tail) + sums[0][kVectors - 1], tail);
 }
 
-template <std::size_t kVectors>
-inline void add_block(const Taken* taken, std::size_t count, std::size_t output, std::size_t tail, float* linear) {
-    constexpr std::size_t kSums = kVectors == 1 ? 4 : kVectors <= 3 ? 3 : 2;
-    add_taken<kVectors, kSums>(taken, count, output, tail, linear + output);
+inline void add_all(Taken& taken, const float* weights, std::size_t outputs, float* linear) {
+    if (!taken.count) return;
+    std::memset(taken.offsets + taken.count, 0, 4 * sizeof(std::int32_t));
+    std::memset(taken.deltas + taken.count, 0, 4 * sizeof(float));
+    for (; outputs > 4 * kLanes; outputs -= 4 * kLanes, weights += 4 * kLanes, linear += 4 * kLanes)
+        add_taken<4, 2>(taken, weights, kLanes, linear);
+    const std::size_t vectors = (outputs + kLanes - 1) / kLanes;
+    const std::size_t tail = outputs - (vectors - 1) * kLanes;
+    switch (vectors) {
+        case 1: add_taken<1, 4>(taken, weights, tail, linear); break;
+        case 2: add_taken<2, 4>(taken, weights, tail, linear); break;
+        case 3: add_taken<3, 2>(taken, weights, tail, linear); break;
+        default: add_taken<4, 2>(taken, weights, tail, linear); break;
+    }
+    taken.count = 0;
 }
 
 void conv_sparse(const ConvRow& row) {
-    constexpr std::size_t kMost = 128;
-    Taken taken[kMost];
-    for (std::int32_t pixel = row.first; pixel < row.last; ++pixel) {
+    Taken taken;
+    taken.count = 0;
+    const float* weights = row.segments[0].weights;
+    for (std::int32_t pixel = 0; pixel < row.pixels; ++pixel) {
         float* linear = row.linear + (std::size_t)pixel * row.apart;
-        for (std::size_t done = 0; done < row.segment_count; done += kMost) {
-            const std::size_t end = done + kMost < row.segment_count ? done + kMost : row.segment_count;
-            std::size_t count = 0;
-            for (std::size_t segment = done; segment < end; ++segment) {
-                const Taken one = take(row, segment, pixel);
-                taken[count] = one;
-                count += one.begin != one.end;
+        for (std::size_t number = 0; number < row.segment_count; ++number) {
+            const Segment& segment = row.segments[number];
+            const std::int32_t start = pixel * row.stride + row.shifts[number], end = start + row.taps;
+            const std::int32_t first = start < 0 ? 0 : start, last = end > row.width ? row.width : end;
+            if (last <= first) continue;
+            // Offsets count from pixel 0, weights from the first tap.
+            const std::int32_t moved = (std::int32_t)(segment.weights - weights) -
+                                       start * (std::int32_t)row.channels * (std::int32_t)row.padded;
+            std::size_t from = segment.starts[first];
+            const std::size_t to = segment.starts[last];
+            while (to - from > Taken::kRoom - taken.count) {
+                const std::size_t some = Taken::kRoom - taken.count;
+                copy_moved(segment.offsets + from, segment.deltas + from, some, moved, taken);
+                add_all(taken, weights, row.outputs, linear);
+                from += some;
             }
-            if (!count) continue;
-            std::size_t output = 0;
-            for (; row.outputs - output > 4 * kLanes; output += 4 * kLanes) add_block<4>(taken, count, output, kLanes, linear);
-            const std::size_t rest = row.outputs - output;
-            const std::size_t vectors = (rest + kLanes - 1) / kLanes;
-            const std::size_t tail = rest - (vectors - 1) * kLanes;
-            switch (vectors) {
-                case 1: add_block<1>(taken, count, output, tail, linear); break;
-                case 2: add_block<2>(taken, count, output, tail, linear); break;
-                case 3: add_block<3>(taken, count, output, tail, linear); break;
-                default: add_block<4>(taken, count, output, tail, linear); break;
-            }
+            copy_moved(segment.offsets + from, segment.deltas + from, to - from, moved, taken);
         }
+        add_all(taken, weights, row.outputs, linear);
     }
+}
+
+void find_offsets(const std::uint32_t* inputs, std::size_t count, std::uint32_t weights, std::uint32_t* offsets) {
+    for (std::size_t number = 0; number < count; ++number) offsets[number] = inputs[number] * weights;
 }
 
 // Rows of weights that one pass over the outputs adds.
 template <std::size_t kRows>
-inline void add_some_rows(const Entry* entries, const float* weights, float* linear, std::size_t first, std::size_t last) {
+inline void add_some_rows(const std::uint32_t* inputs, const float* deltas, const float* weights, std::size_t outputs,
+                          float* linear, std::size_t first, std::size_t last) {
     const float* row[kRows];
     Vector delta[kRows];
     for (std::size_t number = 0; number < kRows; ++number) {
-        row[number] = weights + entries[number].offset;
-        delta[number] = splat(entries[number].delta);
+        row[number] = weights + inputs[number] * outputs;
+        delta[number] = splat(deltas[number]);
     }
     std::size_t output = first;
     for (; output + kLanes <= last; output += kLanes) {
@@ -119,15 +128,16 @@ inline void add_some_rows(const Entry* entries, const float* weights, float* lin
     }
 }
 
-void add_rows(const Entry* entries, std::size_t count, const float* weights, float* linear, std::size_t first,
-              std::size_t last) {
-    for (; count >= 8; count -= 8, entries += 8) add_some_rows<8>(entries, weights, linear, first, last);
+void add_rows(const Changes& changes, std::size_t count, const float* weights, std::size_t outputs, float* linear,
+              std::size_t first, std::size_t last) {
+    const std::uint32_t* inputs = changes.inputs;
+    const float* deltas = changes.deltas;
+    for (; count >= 8; count -= 8, inputs += 8, deltas += 8) add_some_rows<8>(inputs, deltas, weights, outputs, linear, first, last);
     if (count >= 4) {
-        add_some_rows<4>(entries, weights, linear, first, last);
-        count -= 4;
-        entries += 4;
+        add_some_rows<4>(inputs, deltas, weights, outputs, linear, first, last);
+        count -= 4, inputs += 4, deltas += 4;
     }
-    for (; count; --count, ++entries) add_some_rows<1>(entries, weights, linear, first, last);
+    for (; count; --count, ++inputs, ++deltas) add_some_rows<1>(inputs, deltas, weights, outputs, linear, first, last);
 }
 
 }  // namespace
