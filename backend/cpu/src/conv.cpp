@@ -91,7 +91,7 @@ bool Conv::force(Method method) {
     return true;
 }
 
-std::size_t Conv::quantize_row(const ConvFrame& frame, std::size_t row, const Working& working) const {
+std::size_t Conv::quantize_row(const ConvFrame& frame, std::size_t row, const Working& working, std::size_t& clipped) const {
     const std::size_t width = (std::size_t)shape_.input[2], channels = shape_.channels, count = width * channels;
     const float* x = frame.x + row * count;
     if (frame.x_order == Order::kChannelsFirst && channels > 1) {
@@ -100,7 +100,8 @@ std::size_t Conv::quantize_row(const ConvFrame& frame, std::size_t row, const Wo
         kernels().gather_channels(from, (float*)working.own, width, channels, pixels);
         x = (const float*)working.own;
     }
-    Run run{x, (char*)frame.index + row * count * quantizer_.index_bytes(), nullptr, 0, count, 0, nullptr};
+    Run run{x, (char*)frame.index + row * count * quantizer_.index_bytes(), nullptr, 0, count, 0, nullptr,
+            frame.clipped ? &clipped : nullptr};
     if (groups_ == 1 && !depthwise_) {
         run.pixel = (std::uint32_t)channels;
         run.starts = working.starts + row * (width + 1);
@@ -272,21 +273,25 @@ Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const
     working.largest = (float*)(memory + places[8]);
     char* own = memory + places[9];
 
-    std::atomic<std::size_t> changed{0};
+    std::atomic<std::size_t> changed{0}, clipped{0};
     auto quantize = [&](std::size_t part) {
         Working of_part = working;
         of_part.own = own + part * own_bytes;
-        std::size_t count = 0;
+        std::size_t count = 0, at_end = 0;
         const std::size_t last = input_rows * (part + 1) / quantizers;
-        for (std::size_t row = input_rows * part / quantizers; row < last; ++row) count += quantize_row(frame, row, of_part);
+        for (std::size_t row = input_rows * part / quantizers; row < last; ++row)
+            count += quantize_row(frame, row, of_part, at_end);
         changed += count;
+        clipped += at_end;
     };
     pool.run(quantizers, quantize);
 
     Done done;
     done.changed = changed;
+    done.clipped = clipped;
     const double share = (double)done.changed / inputs;
     working.method = choose(share);
+    done.sparse = working.method == Method::kSparse;
     const double outputs = (double)output_rows * shape_.output[2] * (double)shape_.outputs;
     const std::size_t cut = parts(output_rows, kActivate * outputs + (done.changed ? cost(working.method, share) : 0));
     if (done.changed) {

@@ -32,6 +32,7 @@ struct ConvFrame {
     float* linear;
     float* y;
     Order y_order;
+    bool clipped;  // whether inputs at an end of the range are to be counted
 };
 
 class Conv {
@@ -55,7 +56,7 @@ private:
 
     void pack(const float* weights);
     bool can(Method method) const;
-    std::size_t quantize_row(const ConvFrame& frame, std::size_t row, const Working& working) const;
+    std::size_t quantize_row(const ConvFrame& frame, std::size_t row, const Working& working, std::size_t& clipped) const;
     void split_groups(std::size_t row, std::size_t count, const Working& working) const;
     void prepare_row(std::size_t row, const Working& working) const;
     float output_row(const ConvFrame& frame, std::size_t row, const Working& working) const;

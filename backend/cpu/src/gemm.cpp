@@ -15,8 +15,8 @@ Gemm::Gemm(std::size_t inputs, std::size_t outputs, Quantizer quantizer, Activat
     quantizer_.repeat(inputs, 1);
 }
 
-Done Gemm::run(const float* x, void* index, const float* weights, float* linear, float* y, std::size_t rows, const Pool& pool,
-               Scratch& scratch) const {
+Done Gemm::run(const float* x, void* index, const float* weights, float* linear, float* y, std::size_t rows, bool clipped,
+               const Pool& pool, Scratch& scratch) const {
     Done done;
     Layout layout;
     const std::size_t inputs = layout.add((inputs_ + 16) * sizeof(std::uint32_t));
@@ -26,7 +26,8 @@ Done Gemm::run(const float* x, void* index, const float* weights, float* linear,
     const Changes changes{(std::uint32_t*)(memory + inputs), (float*)(memory + deltas)};
     for (std::size_t row = 0; row < rows; ++row) {
         void* own = (char*)index + row * inputs_ * quantizer_.index_bytes();
-        const Run run{x + row * inputs_, own, nullptr, 0, inputs_, 0, nullptr};
+        const Run run{x + row * inputs_, own, nullptr, 0, inputs_, 0, nullptr,
+                      clipped ? &done.clipped : nullptr};
         const std::size_t count = quantizer_(run, changes);
         done.changed += count;
         float* kept = linear + row * outputs_;

@@ -9,9 +9,11 @@ namespace reuse {
 
 // What a layer did with a frame.
 struct Done {
-    bool ok = true;        // false where there was no memory
+    bool ok = true;           // false where there was no memory
     std::size_t changed = 0;
-    float largest = 0;     // max |linear output|
+    std::size_t clipped = 0;  // inputs at an end of the range, where asked for
+    float largest = 0;        // max |linear output|
+    bool sparse = true;       // by lists of changes
 };
 
 class Gemm {
@@ -21,8 +23,8 @@ public:
 
     // x [rows, inputs], index the same, weights [inputs, outputs], linear and y [rows, outputs]; index and linear hold what the
     // frame before left and are changed in place.
-    Done run(const float* x, void* index, const float* weights, float* linear, float* y, std::size_t rows, const Pool& pool,
-             Scratch& scratch) const;
+    Done run(const float* x, void* index, const float* weights, float* linear, float* y, std::size_t rows, bool clipped,
+             const Pool& pool, Scratch& scratch) const;
 
     std::size_t inputs() const { return inputs_; }
     std::size_t outputs() const { return outputs_; }

@@ -18,6 +18,7 @@ struct Scale {
     const float* centroids;
     const float* boundaries;
     std::size_t boundary_count;
+    std::int32_t low_end, high_end;  // the indices at the ends of the range, -1 where an end is 0.0 itself
 };
 
 // Some consecutive inputs that are quantized, compared with their past indices, and compacted.
@@ -29,6 +30,7 @@ struct Run {
     std::size_t count;
     std::uint32_t pixel;    // inputs a pixel; 0 where no starts are wanted
     std::uint32_t* starts;  // count / pixel + 1 of them: changes before each pixel
+    std::size_t* clipped = nullptr;  // null where nobody asks: to which inputs at an end of the range are added
 };
 
 // Some inputs of one row, and the weights that outputs of one row take them by.

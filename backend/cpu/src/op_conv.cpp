@@ -3,6 +3,7 @@
 
 #include "attributes.hpp"
 #include "conv.hpp"
+#include "watch.hpp"
 
 namespace reuse {
 namespace {
@@ -41,9 +42,12 @@ public:
         if (!call.failed().empty()) return {};
         const std::shared_ptr<const Conv> conv = packed(shape, weights.floats());
         thread_local Scratch scratch;
+        const Clock clock;
+        Record* record = record_of(present_linear);
         const Done done = conv->run({x.floats(), Order::kChannelsFirst, present_index, (float*)present_linear, (float*)y,
-                                     Order::kChannelsFirst},
+                                     Order::kChannelsFirst, record && record->clip_limit >= 0},
                                     call.pool(), scratch);
+        if (record) write_down(*record, done.changed, done.clipped, done.largest, done.sparse, clock.nanoseconds());
         return done.ok ? Failure{} : Failure("out of memory");
     }
 

@@ -3,6 +3,7 @@
 
 #include "attributes.hpp"
 #include "gemm.hpp"
+#include "watch.hpp"
 
 namespace reuse {
 namespace {
@@ -32,8 +33,12 @@ public:
         void* present_linear = call.continued(2, linear, sizeof(float));
         if (!call.failed().empty() || !x.size() || !outputs) return {};
         thread_local Scratch scratch;
-        const Done done = layer(inputs, outputs)->run(x.floats(), present_index, weights.floats(), (float*)present_linear, (float*)y,
-                                   x.size() / inputs, call.pool(), scratch);
+        const Clock clock;
+        Record* record = record_of(present_linear);
+        const Done done = layer(inputs, outputs)
+                              ->run(x.floats(), present_index, weights.floats(), (float*)present_linear, (float*)y,
+                                    x.size() / inputs, record && record->clip_limit >= 0, call.pool(), scratch);
+        if (record) write_down(*record, done.changed, done.clipped, done.largest, done.sparse, clock.nanoseconds());
         return done.ok ? Failure{} : Failure("out of memory");
     }
 

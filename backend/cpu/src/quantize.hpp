@@ -63,6 +63,7 @@ template <typename Index>
 std::size_t quantize_plain(const Scale& scale, const Run& run, const Changes& changes, const Blocks& blocks,
                            std::size_t first, std::size_t count) {
     Index* index = (Index*)run.index;
+    std::size_t clipped = 0;
     for (std::size_t start = first; start < run.count; start += kBlock) {
         const std::size_t end = start + kBlock < run.count ? start + kBlock : run.count;
         std::uint32_t bits = 0;
@@ -74,10 +75,12 @@ std::size_t quantize_plain(const Scale& scale, const Run& run, const Changes& ch
             changes.inputs[count] = (std::uint32_t)input;
             changes.deltas[count] = delta;
             count += changed;
+            clipped += (std::int32_t)index[input] == scale.low_end || (std::int32_t)index[input] == scale.high_end;
             bits |= (std::uint32_t)changed << (input - start);
         }
         if (run.pixel) blocks.changed[start / kBlock] = (std::uint16_t)bits;
     }
+    if (run.clipped) *run.clipped += clipped;
     return count;
 }
 
@@ -93,15 +96,16 @@ inline void store_indices(std::uint16_t* to, __m512i value) {
 }
 
 // Whole blocks of a linear quantizer; returns the changes, and in `first` where the rest begins.
-template <typename Index, bool kByInput, bool kStarts>
+template <typename Index, bool kByInput, bool kStarts, bool kClipped>
 std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& changes, const Blocks& blocks,
                             std::size_t& first) {
     const __m512 step = _mm512_set1_ps(scale.step), inverse = _mm512_set1_ps(scale.inv_step);
     const __m512 zero = _mm512_set1_ps(scale.zero), top = _mm512_set1_ps(scale.top), nothing = _mm512_setzero_ps();
     const __m512 everywhere = _mm512_set1_ps(run.deadband_all);
     __m512i input = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i low_end = _mm512_set1_epi32(scale.low_end), high_end = _mm512_set1_epi32(scale.high_end);
     Index* index = (Index*)run.index;
-    std::size_t count = 0, start = 0;
+    std::size_t count = 0, start = 0, clipped = 0;
     for (; start + kBlock <= run.count; start += kBlock) {
         const __m512 x = _mm512_loadu_ps(run.x + start);
         const __m512i past = load_indices(index + start);
@@ -125,7 +129,12 @@ std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& c
         count += (std::size_t)__builtin_popcount(changed);
         input = _mm512_add_epi32(input, _mm512_set1_epi32(kBlock));
         store_indices(index + start, present);
+        if (kClipped) {
+            const __mmask16 at_end = _mm512_cmpeq_epi32_mask(present, low_end) | _mm512_cmpeq_epi32_mask(present, high_end);
+            clipped += (std::size_t)__builtin_popcount(at_end);
+        }
     }
+    if (kClipped) *run.clipped += clipped;
     first = start;
     return count;
 }
@@ -144,12 +153,13 @@ std::size_t quantize(const Scale& scale, const Run& run, const Changes& changes)
     std::size_t first = 0, count = 0;
 #if defined(__AVX512F__)
     if (!scale.centroids) {
-        if (run.deadband)
-            count = run.pixel ? quantize_linear<Index, true, true>(scale, run, changes, blocks, first)
-                              : quantize_linear<Index, true, false>(scale, run, changes, blocks, first);
-        else
-            count = run.pixel ? quantize_linear<Index, false, true>(scale, run, changes, blocks, first)
-                              : quantize_linear<Index, false, false>(scale, run, changes, blocks, first);
+        using Loop = std::size_t (*)(const Scale&, const Run&, const Changes&, const Blocks&, std::size_t&);
+        static constexpr Loop kLoops[2][2][2] = {
+            {{quantize_linear<Index, false, false, false>, quantize_linear<Index, false, false, true>},
+             {quantize_linear<Index, false, true, false>, quantize_linear<Index, false, true, true>}},
+            {{quantize_linear<Index, true, false, false>, quantize_linear<Index, true, false, true>},
+             {quantize_linear<Index, true, true, false>, quantize_linear<Index, true, true, true>}}};
+        count = kLoops[run.deadband != nullptr][run.pixel != 0][run.clipped != nullptr](scale, run, changes, blocks, first);
     }
 #endif
     count = quantize_plain<Index>(scale, run, changes, blocks, first, count);
