@@ -3,6 +3,7 @@
 
 #include "attributes.hpp"
 #include "recurrent.hpp"
+#include "watch.hpp"
 
 namespace reuse {
 namespace {
@@ -56,9 +57,24 @@ public:
         if (!call.failed().empty()) return {};
         const Failure failed = check(given);
         if (!failed.empty()) return failed;
-        const RecurrentFrame frame = bind(call, given);
+        RecurrentFrame frame = bind(call, given);
         if (!call.failed().empty()) return {};
-        return run(layer_, frame, call.pool()) ? Failure{} : Failure("out of memory");
+        const Clock clock;
+        std::array<Record*, 3> records{};
+        for (std::size_t operand = 0; operand < layer_.operands(); ++operand) {
+            Operand& own = frame.operands[operand];
+            Record* record = records[operand] = record_of(own.linear);
+            own.largest = record != nullptr;
+            own.clipped = record && record->clip_limit >= 0;
+        }
+        const std::array<Done, 3> done = run(layer_, frame, call.pool());
+        // The time of the layer is that of its first site.
+        for (std::size_t operand = 0; operand < layer_.operands(); ++operand)
+            if (Record* record = records[operand]) {
+                const Done& own = done[operand];
+                write_down(*record, own.changed, own.clipped, own.largest, own.sparse, operand ? 0 : clock.nanoseconds());
+            }
+        return done[0].ok ? Failure{} : Failure("out of memory");
     }
 
 private:

@@ -18,29 +18,36 @@ constexpr std::size_t kColumns = 1024;   // fewer are not worth a thread
 struct Working {
     Changes changes;
     float* reset;
+    std::array<std::size_t, 3> changed, clipped;  // by operand: in all steps, and in the last one
 };
 
-// Quantizes an operand of a row and corrects its linear output, which it returns.
-const float* product(const Operand& operand, const float* values, std::size_t row, const Changes& changes,
+// Quantizes operand `number` of a row and corrects its linear output, which it returns.
+const float* product(const RecurrentFrame& frame, std::size_t number, const float* values, std::size_t row, Working& working,
                      const Pool& pool) {
+    const Operand& operand = frame.operands[number];
+    const Changes& changes = working.changes;
     const std::size_t outputs = operand.outputs;
     char* index = (char*)operand.index + row * operand.inputs * operand.quantizer->index_bytes();
-    const std::size_t count = (*operand.quantizer)({values, index, nullptr, 0, operand.inputs, 0, nullptr}, changes);
+    working.clipped[number] = 0;
+    const std::size_t count = (*operand.quantizer)({values, index, nullptr, 0, operand.inputs, 0, nullptr,
+                                                    operand.clipped ? &working.clipped[number] : nullptr},
+                                                   changes);
+    working.changed[number] += count;
     float* linear = operand.linear + row * outputs;
     const std::size_t cut = std::min(parts(outputs, kProduct * (double)count * (double)outputs), outputs / kColumns + 1);
     const std::size_t columns = ((outputs + cut - 1) / cut + 63) / 64 * 64;
-    auto part = [&](std::size_t number) {
-        const std::size_t first = number * columns, last = std::min(first + columns, outputs);
+    auto part = [&](std::size_t place) {
+        const std::size_t first = place * columns, last = std::min(first + columns, outputs);
         if (first < last) kernels().add_rows(changes, count, operand.weights, outputs, linear, first, last);
     };
     pool.run(cut, part);
     return linear;
 }
 
-void advance(const Recurrent& layer, const RecurrentFrame& frame, std::size_t time, std::size_t row, const Working& working,
+void advance(const Recurrent& layer, const RecurrentFrame& frame, std::size_t time, std::size_t row, Working& working,
              const Pool& pool) {
     const auto multiply = [&](std::size_t number, const float* values) {
-        return product(frame.operands[number], values, row, working.changes, pool);
+        return product(frame, number, values, row, working, pool);
     };
     CellStep step{};
     step.h = frame.h + row * frame.cells;
@@ -64,7 +71,9 @@ void advance(const Recurrent& layer, const RecurrentFrame& frame, std::size_t ti
     }
 }
 
-void run_row(const Recurrent& layer, const RecurrentFrame& frame, std::size_t row, const Working& working, const Pool& pool) {
+void run_row(const Recurrent& layer, const RecurrentFrame& frame, std::size_t row, Working& working, const Pool& pool,
+             std::array<std::size_t, 3>& clipped) {
+    working.clipped = {};
     for (std::size_t number = 0; number < frame.steps; ++number) {
         const std::size_t time = layer.reverse ? frame.steps - 1 - number : number;
         const bool active = (std::int64_t)time < frame.lengths[row];
@@ -78,6 +87,7 @@ void run_row(const Recurrent& layer, const RecurrentFrame& frame, std::size_t ro
             const Operand& own = frame.operands[operand];
             const std::size_t bytes = own.inputs * own.quantizer->index_bytes();
             std::memcpy((char*)own.steps + (time * frame.rows + row) * bytes, (char*)own.index + row * bytes, bytes);
+            clipped[operand] += working.clipped[operand];
         }
     }
 }
@@ -92,6 +102,19 @@ double estimate(const Recurrent& layer, const RecurrentFrame& frame) {
     return step * (double)frame.steps * (double)frame.rows;
 }
 
+// The largest magnitude; of float32 without the sign, the order is that of their bits.
+float largest(const float* values, std::size_t count) {
+    std::int32_t top = 0;
+    for (std::size_t number = 0; number < count; ++number) {
+        std::int32_t bits;
+        std::memcpy(&bits, values + number, sizeof bits);
+        top = std::max(top, bits & INT32_MAX);
+    }
+    float found;
+    std::memcpy(&found, &top, sizeof found);
+    return found;
+}
+
 }  // namespace
 
 std::size_t Recurrent::gates() const { return kind == CellKind::kLstm ? 4 : kind == CellKind::kRnn ? 1 : 3; }
@@ -101,11 +124,12 @@ std::size_t Recurrent::gates(std::size_t number) const {
     return gates();
 }
 
-bool run(const Recurrent& layer, const RecurrentFrame& frame, const Pool& pool) {
+std::array<Done, 3> run(const Recurrent& layer, const RecurrentFrame& frame, const Pool& pool) {
     const std::size_t widest = std::max(frame.operands[0].inputs, frame.cells);
     const std::size_t cut = parts(frame.rows, estimate(layer, frame));
     const Pool alone, &inner = cut > 1 ? alone : pool;
     std::atomic<bool> ok{true};
+    std::array<std::atomic<std::size_t>, 3> changed{}, clipped{};
     auto part = [&](std::size_t number) {
         thread_local Scratch scratch;
         Layout layout;
@@ -117,12 +141,25 @@ bool run(const Recurrent& layer, const RecurrentFrame& frame, const Pool& pool) 
             ok = false;
             return;
         }
-        const Working working{{(std::uint32_t*)(memory + inputs), (float*)(memory + deltas)}, (float*)(memory + reset)};
+        Working working{{(std::uint32_t*)(memory + inputs), (float*)(memory + deltas)}, (float*)(memory + reset), {}, {}};
+        std::array<std::size_t, 3> at_end{};
         const std::size_t last = frame.rows * (number + 1) / cut;
-        for (std::size_t row = frame.rows * number / cut; row < last; ++row) run_row(layer, frame, row, working, inner);
+        for (std::size_t row = frame.rows * number / cut; row < last; ++row) run_row(layer, frame, row, working, inner, at_end);
+        for (std::size_t operand = 0; operand < layer.operands(); ++operand) {
+            changed[operand] += working.changed[operand];
+            clipped[operand] += at_end[operand];
+        }
     };
     pool.run(cut, part);
-    return ok;
+    std::array<Done, 3> done;
+    for (std::size_t operand = 0; operand < layer.operands(); ++operand) {
+        done[operand].ok = ok;
+        done[operand].changed = changed[operand];
+        done[operand].clipped = clipped[operand];
+        const Operand& own = frame.operands[operand];
+        if (own.largest) done[operand].largest = largest(own.linear, frame.rows * own.outputs);
+    }
+    return done;
 }
 
 }  // namespace reuse

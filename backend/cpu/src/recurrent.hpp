@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "gemm.hpp"
 #include "pool.hpp"
 #include "quantizer.hpp"
 #include "recurrent_step.hpp"
@@ -19,6 +20,8 @@ struct Operand {
     void* index;           // [rows, inputs], of the step before, and changed in place; so is linear
     float* linear;         // [rows, outputs]
     void* steps;           // [steps, rows, inputs]: the index after each step
+    bool clipped;          // whether inputs at an end of the range are to be counted
+    bool largest;          // whether the largest linear output after the last step is wanted
 };
 
 struct Recurrent {
@@ -43,7 +46,8 @@ struct RecurrentFrame {
     float *h, *c;                 // [rows, cells], changed in place
 };
 
-// False where there was no memory.
-bool run(const Recurrent& layer, const RecurrentFrame& frame, const Pool& pool);
+// What each operand did, of all steps and rows; not ok where there was no memory. In the steps after its end a row has as many
+// inputs at an end of the range as in its last one.
+std::array<Done, 3> run(const Recurrent& layer, const RecurrentFrame& frame, const Pool& pool);
 
 }  // namespace reuse

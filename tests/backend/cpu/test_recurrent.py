@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reuse_compiler.backend.cpu import library
+from reuse_compiler.guard import count_clipped
 from reuse_compiler.recurrent import Kind
 from reuse_compiler.replay import Replay
 from reuse_compiler.steps import before_steps
@@ -268,26 +270,78 @@ def test_operators_run_natively_and_are_right(case: Case, tmp_path: Path) -> Non
         replay.check(one.frames[number], indices, _shown(one, found), start=number == 0)
 
 
+def _values(arrays: Arrays) -> dict[str, ort.OrtValue]:
+    return {name: ort.OrtValue.ortvalue_from_numpy(array.copy()) for name, array in arrays.items()}
+
+
+def _run_in_place(
+    session: ort.InferenceSession,
+    frame: dict[str, ort.OrtValue],
+    state: dict[str, ort.OrtValue],
+    fed_back: Mapping[str, str],
+) -> None:
+    """One frame whose present state, and the outputs that are `fed_back`, go where the past and the inputs are."""
+    binding = session.io_binding()
+    for name, value in {**frame, **state}.items():
+        binding.bind_ortvalue_input(name, value)
+    for name, value in state.items():
+        binding.bind_ortvalue_output(name.replace("past_", "present_", 1), value)
+    for source, output in fed_back.items():
+        binding.bind_ortvalue_output(output, frame[source])
+    binding.bind_output("Y")
+    session.run_with_iobinding(binding)
+
+
 def test_state_that_is_bound_to_one_buffer_is_changed_in_place(tmp_path: Path) -> None:
     one = prepare(Case(Cell("LSTM", 2, 2, 25, 18, initial=True), frames=4), tmp_path)
-    expected = run_frames(open_model(one.reuse, LIBRARY), one.frames, one.state)
-    session = open_model(one.reuse, LIBRARY)
-    state = {name: ort.OrtValue.ortvalue_from_numpy(array.copy()) for name, array in one.state.items()}
-    for frame, outputs in zip(one.frames, expected, strict=True):
-        binding = session.io_binding()
-        given = {name: ort.OrtValue.ortvalue_from_numpy(array) for name, array in frame.items()}
-        for name, value in {**given, **state}.items():
-            binding.bind_ortvalue_input(name, value)
-        for name, value in state.items():
-            binding.bind_ortvalue_output(name.replace("past_", "present_", 1), value)
-        binding.bind_ortvalue_output("Y_h", given["H0"])
-        binding.bind_ortvalue_output("Y_c", given["C0"])
-        binding.bind_output("Y")
-        session.run_with_iobinding(binding)
+    session, state = open_model(one.reuse, LIBRARY), _values(one.state)
+    for frame, outputs in zip(one.frames, run_frames(session, one.frames, one.state), strict=True):
+        values = _values(frame)
+        _run_in_place(session, values, state, {"H0": "Y_h", "C0": "Y_c"})
         for name, value in state.items():
             np.testing.assert_array_equal(value.numpy(), outputs[name.replace("past_", "present_", 1)])
-        np.testing.assert_array_equal(given["H0"].numpy(), outputs["Y_h"])
-        np.testing.assert_array_equal(given["C0"].numpy(), outputs["Y_c"])
+        np.testing.assert_array_equal(values["H0"].numpy(), outputs["Y_h"])
+        np.testing.assert_array_equal(values["C0"].numpy(), outputs["Y_c"])
+
+
+# As backend/cpu/src/watch.hpp has it.
+RECORD = np.dtype(
+    {
+        "names": ["totals", "changed", "clipped", "limit", "frames", "sparse", "nanoseconds", "squares"],
+        "formats": ["u8", "i8", "i8", "i8", "i8", "i8", "f8", "f8"],
+    }
+)
+
+
+@pytest.mark.parametrize("cell", [Cell("LSTM", 4, 1, 40, 30), Cell("GRU", 5, 3, 40, 30, lengths=(5, 2, 1))])
+def test_what_each_operand_did_is_written_down(cell: Cell, tmp_path: Path) -> None:
+    one = prepare(Case(cell, (False, False, False), step=2.0**-8), tmp_path)
+    session, state = open_model(one.reuse, LIBRARY), _values(one.state)
+    expected = run_frames(session, one.frames, one.state)
+    watch = ctypes.CDLL(str(LIBRARY)).reuse_watch
+    watch.argtypes, watch.restype = (ctypes.c_void_p, ctypes.c_void_p), None
+    totals, records = np.zeros(1, "i8, i4, i4"), np.zeros(len(one.quantizers), RECORD)
+    records["totals"] = totals.ctypes.data
+    linear = [state[f"past_linear_{site}"].data_ptr() for site in one.quantizers]
+    for number, address in enumerate(linear):
+        watch(address, records[number : number + 1].ctypes.data)
+    past = one.state
+    squares = np.zeros(len(records))
+    for number, (frame, outputs) in enumerate(zip(one.frames, expected, strict=True)):
+        _run_in_place(session, _values(frame), state, {})
+        for place, (site, quantizer) in enumerate(one.quantizers.items()):
+            index = outputs[f"steps_index_{site}"]
+            before = before_steps(index, past[f"past_index_{site}"], reverse=False)
+            squares[place] += float(np.abs(outputs[f"present_linear_{site}"]).max()) ** 2
+            record = records[place]
+            assert record["changed"] == np.count_nonzero(index != before)
+            assert record["clipped"] == count_clipped(index, quantizer) > 0
+            assert record["frames"] == record["sparse"] == number + 1
+        np.testing.assert_allclose(records["squares"], squares, rtol=1e-12)
+        past = {name: outputs[name.replace("past_", "present_", 1)] for name in past}
+    assert records["nanoseconds"][0] > 0
+    for address in linear:
+        watch(address, None)
 
 
 @pytest.mark.parametrize("cell", [Cell("GRU", 4, 8, 90, 120), Cell("LSTM", 3, 1, 700, 320), Cell("RNN", 2, 1, 9, 3)])
