@@ -30,10 +30,16 @@ class Drift:
     ----------
     squares : array of float64, shape (outputs,)
         The sums. Their owner may save them and write them back.
+
+    Parameters
+    ----------
+    outputs : int
+    squares : array, optional
+        Where the sums are kept, and somebody else adds each frame.
     """
 
-    def __init__(self, outputs: int) -> None:
-        self.squares = np.zeros(outputs)
+    def __init__(self, outputs: int, squares: NDArray[np.float64] | None = None) -> None:
+        self.squares = np.zeros(outputs) if squares is None else squares
 
     def too_large(self, linear: Collection[NDArray[Any]]) -> bool:
         """Take the linear outputs of one more frame; whether any of them needs a refresh now."""

@@ -79,22 +79,17 @@ class Guard:
         self.state[_FIRST] = 1
         return _REASONS[number - 1]
 
-    def take(self, changed: float, clipped: Mapping[str, float]) -> bool:
-        """Take one more frame, and say whether it was beyond the range.
+    def exceeds(self, clipped: Mapping[str, float]) -> bool:
+        """Whether a frame is beyond the range, given the share of inputs at an end of it for each site of `watched`."""
+        return any(clipped[site] > bound for site, bound in self._plan.clipped.items())
 
-        Parameters
-        ----------
-        changed : float
-            Share of all sites' inputs that changed.
-        clipped : mapping of str to float
-            Share of a site's inputs at an end of its range, for each of `watched`.
-        """
+    def take(self, changed: float, beyond: bool) -> None:
+        """Take one more frame: the share of all sites' inputs that changed, and whether it was beyond the range."""
         plan, state = self._plan, self.state
-        beyond = any(clipped[site] > bound for site, bound in plan.clipped.items())
         found: Reason | None = None
         if state[_FIRST]:  # compared with zeros: says nothing of the stream, but for the range
             state[_FIRST] = state[_QUIET_RUN] = 0
-            return beyond
+            return
         if plan.quiet is not None:
             state[_QUIET_RUN] = state[_QUIET_RUN] + 1 if changed <= plan.quiet.share else 0
             if state[_QUIET_RUN] >= plan.quiet.frames:
@@ -106,4 +101,3 @@ class Guard:
             found = "cut"
         state[_BUSY], state[_BEYOND] = busy, beyond
         state[_DUE] = 0 if found is None else _REASONS.index(found) + 1
-        return beyond

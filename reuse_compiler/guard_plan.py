@@ -62,3 +62,17 @@ class GuardPlan(Strict):
         except (ValidationError, PlanError) as error:
             raise ModelError("model: its property reuse.guard does not fit it: compile it again") from error
         return plan
+
+    def limit(self, site: str, inputs: int) -> int:
+        """The most of the `inputs` of `site` that may lie at an end of its range: the largest number whose share is not above
+        `clipped`."""
+        most = int(self.clipped[site] * inputs) + 1
+        while most / inputs > self.clipped[site]:
+            most -= 1
+        return most
+
+    def of(self, sites: Collection[str]) -> GuardPlan:
+        """The part that watches `sites`."""
+        return self.model_copy(
+            update={"clipped": {site: share for site, share in self.clipped.items() if site in sites}}
+        )

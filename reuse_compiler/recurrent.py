@@ -20,6 +20,8 @@ __all__ = [
     "DEFAULT_ACTIVATIONS",
     "KNOWN_ACTIVATIONS",
     "OPERATORS",
+    "TAKES_ALPHA",
+    "TAKES_BETA",
     "Activations",
     "Kind",
     "Layer",
@@ -56,8 +58,8 @@ _PARAMETERS: Mapping[str, tuple[float, float]] = {
 KNOWN_ACTIVATIONS = frozenset(name.lower() for name in _PARAMETERS)
 """In lower case: ONNX tells none apart by case."""
 
-_TAKES_ALPHA = ("Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu")
-_TAKES_BETA = ("Affine", "ScaledTanh", "HardSigmoid")
+TAKES_ALPHA = ("Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu")
+TAKES_BETA = ("Affine", "ScaledTanh", "HardSigmoid")
 
 
 def gates(kind: Kind) -> int:
@@ -187,6 +189,6 @@ def _activations(kind: Kind, node: ir.Node) -> Activations:
     alpha, beta = [], []
     for name in names:
         default_alpha, default_beta = _PARAMETERS[name]
-        alpha.append(alphas.pop(0) if name in _TAKES_ALPHA and alphas else default_alpha)
-        beta.append(betas.pop(0) if name in _TAKES_BETA and betas else default_beta)
+        alpha.append(alphas.pop(0) if name in TAKES_ALPHA and alphas else default_alpha)
+        beta.append(betas.pop(0) if name in TAKES_BETA and betas else default_beta)
     return Activations(names, tuple(alpha), tuple(beta))

@@ -8,7 +8,7 @@ this work than another.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -76,6 +76,10 @@ class RefreshSchedule(Strict):
         if wrong:
             raise ModelError(f"model: its property reuse.refresh does not fit site {wrong[0]}: compile it again")
         return schedule
+
+    def of_sites(self, sites: Collection[str]) -> RefreshSchedule:
+        """The turns of `sites`."""
+        return RefreshSchedule(every=self.every, frames={site: at for site, at in self.frames.items() if site in sites})
 
     def to_metadata(self) -> str:
         """What :meth:`from_metadata` reads."""

@@ -1,10 +1,10 @@
-"""A reuse model opened in stock onnxruntime: what sessions of all streams share."""
+"""A reuse model opened in onnxruntime, with native kernels or without: what sessions of all streams share."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,21 +17,25 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from reuse_compiler.backend.cpu import has_kernel
+from reuse_compiler.bound_step import BoundStep
 from reuse_compiler.errors import ModelError
 from reuse_compiler.files import sha256
 from reuse_compiler.frontend import TensorSpec
 from reuse_compiler.guard_plan import GuardPlan
 from reuse_compiler.model_format import check_format
+from reuse_compiler.native.watch import Watch
 from reuse_compiler.onnx_file import read_model
 from reuse_compiler.onnx_session import one_line, open_session
 from reuse_compiler.onnx_writer import model_sha256
 from reuse_compiler.operators import keeps_channels_last
 from reuse_compiler.passes.rewrite_refresh import LinearFromIndex
+from reuse_compiler.passes.without_reuse import WithoutReuse
 from reuse_compiler.refresh import RefreshSchedule
 from reuse_compiler.runtime_errors import RUNTIME_ERRORS
 from reuse_compiler.slots import Slot, model_slots
 
-__all__ = ["ReuseNetwork", "StateNames", "StepNames"]
+__all__ = ["ReuseNetwork", "StateNames", "Step", "StepNames"]
 
 Arrays = dict[str, NDArray[Any]]
 Step = Callable[[Mapping[str, Any]], Arrays]
@@ -73,9 +77,17 @@ class ReuseNetwork:
         A reuse model.
     threads : int or None
         Threads of onnxruntime inside an operator; None for all cores.
+    kernels : Path, optional
+        The kernel library; without it reuse operators run as function bodies.
+    dense : mapping of str to str, optional
+        Names of reuse nodes that compute everything again, and why.
 
     Attributes
     ----------
+    kernels : Path or None
+    dense : dict of str to str
+    idle : dict of str to array
+        Past state, by input name, of the sites of `dense` where a sequence starts: read-only views.
     sha256 : str
         Hexadecimal SHA-256 of the file, external data included.
     inputs, outputs : tuple of TensorSpec
@@ -105,13 +117,34 @@ class ReuseNetwork:
         If the model cannot be read, is of another format, its state is not described, or onnxruntime does not take it.
     """
 
-    def __init__(self, model: str | Path | bytes | ir.Model, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: str | Path | bytes | ir.Model,
+        threads: int | None = None,
+        kernels: Path | None = None,
+        dense: Mapping[str, str] | None = None,
+    ) -> None:
         self._ir, self.sha256, self._name, source = _open(model)
-        self._threads = threads
+        self._threads, self.kernels, self.dense = threads, kernels, dict(dense or {})
+        self.idle: Arrays = {}
         slots = model_slots(self._ir)
         if slots:
             check_format(self._name, self._ir.metadata_props)
-        self._session = open_session(source, threads, self._name)
+        properties = self._ir.metadata_props
+        self.feedback: dict[str, str] = json.loads(properties.get("reuse.state", "{}"))
+        self.schedule, self.guard = _schedule(properties, slots), _guard(properties, slots)
+        if self.dense:
+            for slot in slots:
+                if slot.node.name in self.dense and not slot.reverse:
+                    names = _state_names(slot)
+                    self.idle |= {names.past_index: slot.initial_index, names.past_linear: slot.initial_linear}
+            source = self._ir = self._ir.clone()
+            WithoutReuse(frozenset(self.dense))(self._ir)
+            slots = model_slots(self._ir)
+            sites = {slot.site for slot in slots}
+            self.schedule = None if self.schedule is None else self.schedule.of_sites(sites)
+            self.guard = None if self.guard is None else self.guard.of(sites)
+        self._session = open_session(source, threads, self._name, kernels)
         self.sites = tuple(slot.site for slot in slots)
         self.nodes = {slot.site: _state_names(slot) for slot in slots if not slot.reverse}
         self.recurrent = {slot.site: _step_names(slot) for slot in slots if slot.steps is not None}
@@ -126,30 +159,60 @@ class ReuseNetwork:
         self.inputs = tuple(_spec(value) for value in graph.inputs if value.name not in self.initial)
         self.outputs = tuple(_spec(value) for value in graph.outputs if value.name not in shown)
         self._steps = [name for names in self.recurrent.values() for name in (names.steps, names.linear) if name]
-        self.feedback: dict[str, str] = json.loads(self._ir.metadata_props.get("reuse.state", "{}"))
         self.read_by_sites = _sources([slot.node.inputs[0] for slot in slots])
         self.quantizers = {slot.site: slot.quantizer for slot in slots}
-        properties = self._ir.metadata_props
-        self.schedule, self.guard = None, None
-        if "reuse.refresh" in properties:
-            self.schedule = RefreshSchedule.from_metadata(properties["reuse.refresh"], self.nodes)
-        if "reuse.guard" in properties:
-            self.guard = GuardPlan.from_metadata(properties["reuse.guard"], self.quantizers)
+        self._native = frozenset(slot.site for slot in slots if kernels and has_kernel(kernels, slot.node.op_type))
         self._turns = {} if self.schedule is None else self.schedule.turns
         self._refreshers: dict[tuple[str, ...], ort.InferenceSession] = {}
         for turn in self.refresh_turns if self.schedule is not None else ():
             self._refresher(turn)  # now, since no frame is to wait for it
 
+    @property
+    def watched(self) -> bool:
+        """Whether kernels say what each site did, so that past and present state may share memory."""
+        return self.kernels is not None and self._native.issuperset(self.sites) and len(self.nodes) == len(self.sites)
+
+    @property
+    def to_keep(self) -> frozenset[str]:
+        """Past state, by input name, that a second run of a frame needs: what the first step of a recurrent layer is
+        compared with. An FC or CONV finds that nothing changed."""
+        names = [self.nodes[site] for site in self.recurrent if site in self.nodes]
+        return frozenset(name for one in names for name in (one.past_index, one.past_linear))
+
+    def watch(self, past: Mapping[str, NDArray[Any]], present: Mapping[str, NDArray[Any]]) -> Watch:
+        """Records of the sites of a stream whose state is in `past` and in `present`."""
+        assert self.kernels is not None
+        linear = {site: [held[names.past_linear] for held in (past, present)] for site, names in self.nodes.items()}
+        limits = {}
+        if self.guard is not None:
+            limits = {site: self.guard.limit(site, self.sizes[site]) for site in self.guard.clipped}
+        return Watch(self.kernels, self.nodes, linear, limits)
+
+    @cached_property
+    def original(self) -> ReuseNetwork:
+        """The network without reuse."""
+        model = self._ir.clone()
+        WithoutReuse()(model)
+        for name in ("reuse.refresh", "reuse.guard"):
+            model.metadata_props.pop(name, None)
+        return ReuseNetwork(model, self._threads)
+
     def step(self, past: Mapping[str, NDArray[Any]], present: Mapping[str, NDArray[Any]]) -> Step:
         """What runs a frame: reads the state in `past` and writes the next into `present`, both by past name.
 
-        The arrays must be C-contiguous, distinct, and live as long as the step. It takes the model's own inputs,
-        C-contiguous, and gives its outputs and what `recurrent` names.
+        The arrays must be C-contiguous and live as long as the step; those of one name may be one array where
+        the network is `watched`. It takes the model's own inputs, C-contiguous, and gives its outputs and what `recurrent`
+        names.
         """
         if any(spec.dtype.kind == "O" for spec in (*self.inputs, *self.outputs)):
             return lambda inputs: self._run_fed(inputs, past, present)
-        binding = self._bind(past, present)
-        return lambda inputs: self._run_bound(binding, inputs)
+        bound = {}
+        for names in self.nodes.values():
+            bound[names.present_index] = present[names.past_index]
+            bound[names.present_linear] = present[names.past_linear]
+        shown = {output.name: output for output in self._session.get_outputs()}
+        steps = [_described(shown[name]) for name in self._steps]
+        return BoundStep(self._session, self._name, self.inputs, (*self.outputs, *steps), past, bound)
 
     def _run_fed(self, inputs: Mapping[str, Any], past: Mapping[str, Any], present: Mapping[str, Any]) -> Arrays:
         """A frame with inputs or outputs that cannot be bound: strings, sequences, optional values."""
@@ -170,40 +233,18 @@ class ReuseNetwork:
             np.copyto(target, value)
         return dict(zip(own, values, strict=False))
 
-    def _bind(self, past: Mapping[str, NDArray[Any]], present: Mapping[str, NDArray[Any]]) -> ort.IOBinding:
-        """A binding that reads `past` and writes `present`."""
-        binding = self._session.io_binding()
-        self._bind_outputs(binding)  # first, so that they lead the list that onnxruntime gives
-        for name, array in past.items():
-            _bind(binding.bind_input, name, array)
-        for names in self.nodes.values():
-            _bind(binding.bind_output, names.present_index, present[names.past_index])
-            _bind(binding.bind_output, names.present_linear, present[names.past_linear])
-        return binding
-
-    def _run_bound(self, binding: ort.IOBinding, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
-        """A frame with a binding of state."""
-        for name, array in inputs.items():
-            _bind(binding.bind_input, name, array)
-        self._bind_outputs(binding)  # anew each time: else the next frame writes into the arrays given out
-        try:
-            self._session.run_with_iobinding(binding)
-        except RUNTIME_ERRORS as error:
-            raise ModelError(f"{self._name}: onnxruntime cannot run it: {one_line(error)}") from error
-        names = [*(spec.name for spec in self.outputs), *self._steps]
-        values = binding.get_outputs()[: len(names)]
-        return {name: value.numpy() for name, value in zip(names, values, strict=True)}
-
-    def _bind_outputs(self, binding: ort.IOBinding) -> None:
-        for name in (*(spec.name for spec in self.outputs), *self._steps):
-            binding.bind_output(name, "cpu")
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Input elements of each reuse site in a frame."""
+        shapes = {site: names.shape for site, names in self.recurrent.items()}
+        own = {site: names.past_index for site, names in self.nodes.items() if site not in shapes}
+        shapes |= {site: self.initial[name].shape for site, name in own.items()}
+        return {site: math.prod(shapes[site]) for site in self.sites}
 
     @cached_property
     def elements(self) -> int:
         """Input elements of all reuse sites in a frame."""
-        shapes = (names.shape for names in self.recurrent.values())
-        own = (self.initial[self.nodes[site].past_index].shape for site in self.sites if site not in self.recurrent)
-        return sum(math.prod(shape) for shape in (*shapes, *own))
+        return sum(self.sizes.values())
 
     def refresh_turn(self, frame: int) -> tuple[str, ...]:
         """The sites whose turn comes after `frame` of a round of the schedule."""
@@ -243,6 +284,17 @@ def _open(model: str | Path | bytes | ir.Model) -> tuple[ir.Model, str, str, str
             raise ModelError(f"model: the bytes are not an ONNX model: {one_line(error)}") from error
     read, digest = read_model(Path(model))
     return read, digest, str(model), str(model)
+
+
+def _schedule(properties: Mapping[str, str], slots: Sequence[Slot]) -> RefreshSchedule | None:
+    kept = {slot.site: None for slot in slots if not slot.reverse}
+    text = properties.get("reuse.refresh")
+    return None if text is None else RefreshSchedule.from_metadata(text, kept)
+
+
+def _guard(properties: Mapping[str, str], slots: Sequence[Slot]) -> GuardPlan | None:
+    text = properties.get("reuse.guard")
+    return None if text is None else GuardPlan.from_metadata(text, [slot.site for slot in slots])
 
 
 def _state_names(slot: Slot) -> StateNames:
@@ -289,5 +341,7 @@ def _reads(node: ir.Node) -> list[ir.Value]:
     return [value for value in (*node.inputs, *inner, *passed) if value is not None]
 
 
-def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:
-    bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+def _described(output: ort.NodeArg) -> TensorSpec:
+    """An output of onnxruntime's as the model's own are described; its state has static shapes and a numeric type."""
+    dtype = {"tensor(uint8)": np.uint8, "tensor(uint16)": np.uint16, "tensor(float)": np.float32}[output.type]
+    return TensorSpec(output.name, tuple(output.shape), np.dtype(dtype))

@@ -1,21 +1,26 @@
-"""Run a reuse model over a stream in stock onnxruntime, with its state kept out of sight."""
+"""Run a reuse model over a stream in onnxruntime, with its state kept out of sight."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from time import perf_counter_ns
+from typing import Any, Literal
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from reuse_compiler.backend.cpu import library
 from reuse_compiler.drift import Drift
 from reuse_compiler.errors import ReuseError
 from reuse_compiler.feedback import Feedback
+from reuse_compiler.frontend import TensorSpec
 from reuse_compiler.guard import Guard, count_clipped
-from reuse_compiler.reuse_network import ReuseNetwork
+from reuse_compiler.native.never_faster import never_faster
+from reuse_compiler.native.switch import Switch
+from reuse_compiler.reuse_network import ReuseNetwork, Step
 from reuse_compiler.session_state import SessionState
 from reuse_compiler.session_statistics import SessionStatistics, Tally
 from reuse_compiler.state_layout import channels_first
@@ -26,6 +31,9 @@ from reuse_compiler.streams.checks import conform, expected_inputs
 __all__ = ["Session"]
 
 Arrays = dict[str, NDArray[Any]]
+Executor = Literal["native", "portable"]
+
+_TRIAL_RUNS = 5
 
 
 class Session:
@@ -36,6 +44,8 @@ class Session:
     whose turn it is, where the plan asks for that (:mod:`reuse_compiler.refresh`); and where the plan has a guard, a frame
     that is unlike the calibration has the next one quantized anew (:mod:`reuse_compiler.guard`).
 
+    Where the kernel library was built, reuse operators run natively, else on their function bodies.
+
     Parameters
     ----------
     model : path, bytes or onnx_ir.Model
@@ -45,9 +55,19 @@ class Session:
     state : mapping of str to str, optional
         Input name -> name of the output that it takes its next value from; zero where a sequence starts. By default
         what the plan said when the model was rewritten.
+    executor : {"native", "portable"}, optional
+        With native kernels or without; native by default, where they were built.
+    adaptive : bool, optional
+        Never slower than the original model: layers that reuse cannot make faster on a CPU compute everything, and while little
+        repeats so does the whole model (:mod:`reuse_compiler.native.switch`). Outputs then depend on timing, by no more than the
+        plan's loss.
 
     Attributes
     ----------
+    executor : str
+        The one that runs.
+    dense_layers : dict of str to str
+        Layers that an adaptive session computes without reuse, and why.
     inputs, outputs : tuple of TensorSpec
         The model's own: without the state of the reuse nodes.
     model_sha256 : str
@@ -57,6 +77,8 @@ class Session:
     ------
     ModelError
         If the model cannot be read, is of the format of another version, or onnxruntime does not take it.
+    ReuseError
+        If `executor` is "native" and there is no kernel library.
     StreamError
         If `state` names an input or output that the model lacks.
     """
@@ -67,28 +89,42 @@ class Session:
         *,
         threads: int | None = None,
         state: Mapping[str, str] | None = None,
+        executor: Executor | None = None,
+        adaptive: bool = False,
     ) -> None:
-        self._network = ReuseNetwork(model, threads)
+        kernels = _kernels(executor)
+        self.executor: Executor = "portable" if kernels is None else "native"
+        dense = never_faster(model) if adaptive else {}
+        self._network = ReuseNetwork(model, threads, kernels, dense)
+        self.dense_layers = dict(self._network.dense)
         self.inputs, self.outputs = self._network.inputs, self._network.outputs
         self.model_sha256 = self._network.sha256
         self._fed_back = dict(self._network.feedback if state is None else state)
         self._streamed = expected_inputs(self.inputs, self._fed_back)
+        self._adaptive = adaptive
         self._allocate()
 
     def _allocate(self) -> None:
         """Own buffers and feedback, at the start of a sequence."""
+        network = self._network
         self._feedback = Feedback(self._fed_back, self.inputs, self.outputs)
-        self._drift = Drift(len(self._network.nodes))
-        self._guard = None if self._network.guard is None else Guard(self._network.guard)
+        self._guard = None if network.guard is None else Guard(network.guard)
         self._position = np.zeros(1, np.int64)  # frames since the sequence started, of one round of the refresh
         self._tally = Tally()
         self._anew = False
-        # A node must not write the state that it reads: past and present change places after each frame.
-        self._past, self._present = (
-            {name: np.array(value, order="C") for name, value in self._network.initial.items()} for _ in range(2)
-        )
-        self._step = self._network.step(self._past, self._present)
-        self._next_step = self._network.step(self._present, self._past)
+        self._past = {name: np.array(value, order="C") for name, value in network.initial.items()}
+        # State that is looked at after a frame is not overwritten by it: past and present change places then.
+        kept = network.to_keep if network.watched else network.initial.keys()
+        self._present = {name: value.copy() if name in kept else value for name, value in self._past.items()}
+        self._swaps = bool(network.recurrent) or not network.watched
+        self._watch = network.watch(self._past, self._present) if network.watched else None
+        self._drift = Drift(len(network.nodes), None if self._watch is None else self._watch.records["squares"])
+        self._step = network.step(self._past, self._present)
+        self._next_step = network.step(self._present, self._past) if self._swaps else self._step
+        self._switch: Switch | None = None
+        if self._adaptive:
+            self._dense_step = network.original.step({}, {})
+            self._switch = Switch(_time(self._dense_step, self.inputs))
         self._shown: Arrays | None = None
         self._counted: dict[str, int] | None = None
 
@@ -116,6 +152,8 @@ class Session:
         return self._counted if self._counted is not None else self._count_changes()
 
     def _count_changes(self) -> dict[str, int]:
+        if self._watch is not None:
+            return {site: int(self._watch.of(site)["changed"]) for site in self._network.sites}
         return {
             site: int(np.count_nonzero(self._index(site) != self._index_before(site))) for site in self._network.sites
         }
@@ -162,23 +200,45 @@ class Session:
         finite, and then the state is as it was.
         """
         given = conform(inputs, self._streamed, self._fed_back, "frame", finite=self._network.read_by_sites)
-        arrays = {**given, **self._feedback.held}
+        arrays = {**given, **self._feedback.held} if self._fed_back else given
+        if self._switch is None:
+            return self._run(arrays)
+        reuses, began = self._switch.reuses, perf_counter_ns()
+        outputs = self._run(arrays) if reuses else self._run_dense(arrays)
+        self._switch.took(perf_counter_ns() - began)
+        return outputs
+
+    def _run(self, arrays: Arrays) -> Arrays:
         self._begin()
         outputs = self._advance(arrays)
-        if self._drift.too_large(self._linear()):
+        if self._watch.overdue if self._watch else self._drift.too_large(self._linear()):
             self._counted = self._count_changes()
             if self._network.recurrent:
                 self._swap()  # back: the first step of a second pass would be compared with the last of this one
             self.refresh()
             self._tally.drift_refreshes += 1
             outputs = self._advance(arrays)
-        self._feedback.take(outputs)
+        if self._fed_back:
+            self._feedback.take(outputs)
         self._finish()
+        return outputs
+
+    def _run_dense(self, arrays: Arrays) -> Arrays:
+        """A frame of the network without reuse: the state stays as it is, and the next frame with reuse corrects it."""
+        outputs: Arrays = self._dense_step(arrays)
+        if self._fed_back:
+            self._feedback.take(outputs)
+        self._anew = False
+        self._counted = dict(self._network.sizes)
+        self._tally.frames += 1
+        self._tally.dense += 1
         return outputs
 
     def _begin(self) -> None:
         """Forget the last frame, its indices too where the guard says so."""
         self._counted = None
+        if self._watch is not None:
+            self._watch.begin()
         reason = None if self._guard is None else self._guard.due()
         self._anew = reason is not None
         if reason is not None:
@@ -187,13 +247,17 @@ class Session:
 
     def _finish(self) -> None:
         """Count the frame, show it to the guard, and refresh what is due."""
-        self._counted = self.changes
-        changed = sum(self._counted.values())
+        if self._counted is None and self._watch is not None:
+            changed = self._watch.changed
+        else:
+            self._counted = self.changes
+            changed = sum(self._counted.values())
         self._tally.inputs += self._network.elements
         self._tally.changed += changed
         if self._guard is not None:
-            clipped = {site: self._clipped_share(site) for site in self._guard.watched}
-            self._tally.beyond += self._guard.take(changed / max(self._network.elements, 1), clipped)
+            beyond = self._watch.beyond if self._watch else self._guard.exceeds(self._clipped_shares())
+            self._tally.beyond += beyond
+            self._guard.take(changed / max(self._network.elements, 1), beyond)
         self._tally.frames += 1
         schedule = self._network.schedule
         if schedule is not None:
@@ -202,12 +266,18 @@ class Session:
             self._tally.refreshed += len(due)
             self._position[0] = (self._position[0] + 1) % schedule.every
 
+    def _clipped_shares(self) -> dict[str, float]:
+        assert self._guard is not None
+        return {site: self._clipped_share(site) for site in self._guard.watched}
+
     def _clipped_share(self, site: str) -> float:
         index = self._index(site)
         return count_clipped(index, self._network.quantizers[site]) / index.size
 
     def _advance(self, arrays: Arrays) -> Arrays:
-        values = self._step(arrays)
+        values: Arrays = self._step(arrays)
+        if not self._swaps:
+            return values
         self._swap()
         own = {spec.name for spec in self.outputs}
         self._shown = {name: value for name, value in values.items() if name not in own}
@@ -293,3 +363,25 @@ class Session:
         twin._allocate()
         twin.restore(self.save())
         return twin
+
+
+def _kernels(executor: Executor | None) -> Path | None:
+    """The library that `executor` wants."""
+    path = None if executor == "portable" else library()
+    if executor == "native" and path is None:
+        raise ReuseError(
+            "executor native: this build has no kernel library: install it where a C++ compiler is found,"
+            " or use the portable executor"
+        )
+    return path
+
+
+def _time(step: Step, inputs: Sequence[TensorSpec]) -> float:
+    """Nanoseconds of a frame of zeros: the median of a few."""
+    zeros = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in inputs}
+    taken = []
+    for _ in range(_TRIAL_RUNS):
+        began = perf_counter_ns()
+        step(zeros)
+        taken.append(perf_counter_ns() - began)
+    return float(np.median(taken))

@@ -41,6 +41,8 @@ class SessionStatistics:
         Linear outputs that the plan's rolling refresh computed anew.
     drift_refreshes : int
         Frames before which all linear outputs were computed anew because rounding could have moved them too far.
+    dense_frames : int
+        Frames that an adaptive session ran without reuse; not among `inputs`.
     """
 
     frames: int = 0
@@ -51,6 +53,7 @@ class SessionStatistics:
     frames_beyond_range: int = 0
     refreshed: int = 0
     drift_refreshes: int = 0
+    dense_frames: int = 0
 
     @property
     def similarity(self) -> float:
@@ -63,7 +66,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.frames = self.inputs = self.changed = 0
-        self.beyond = self.refreshed = self.drift_refreshes = 0
+        self.beyond = self.refreshed = self.drift_refreshes = self.dense = 0
         self._reasons: Counter[Reason] = Counter()
         self._last: deque[GuardReset] = deque(maxlen=_LAST)
 
@@ -83,4 +86,5 @@ class Tally:
             frames_beyond_range=self.beyond,
             refreshed=self.refreshed,
             drift_refreshes=self.drift_refreshes,
+            dense_frames=self.dense,
         )

@@ -132,7 +132,9 @@ class Simulator:
                 site: count_clipped(indices[site], self._quantizers[site]) / indices[site].size
                 for site in self._guard.watched
             }
-            self._tally.beyond += self._guard.take(changed / max(self._elements, 1), clipped)
+            beyond = self._guard.exceeds(clipped)
+            self._guard.take(changed / max(self._elements, 1), beyond)
+            self._tally.beyond += beyond
 
 
 def _changed_columns(code: Sequence[Operation]) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ def reasons(guard: Guard, *frames: tuple[float, dict[str, float]]) -> list[str |
     """What is due after each frame."""
     found: list[str | None] = []
     for changed, clipped in frames:
-        guard.take(changed, clipped)
+        guard.take(changed, guard.exceeds(clipped))
         found.append(guard.due())
     return found
 
@@ -43,9 +43,9 @@ def test_a_cut_is_followed_by_one_reset_however_long_everything_moves() -> None:
 
 def test_inputs_beyond_the_range_are_reset_once_and_counted_always() -> None:
     guard, beyond = Guard(PLAN), {"a": 0.0, "b": 0.31}
-    assert [guard.take(0.2, beyond) for _ in range(3)] == [True] * 3
+    assert guard.exceeds(beyond)
     assert reasons(Guard(PLAN), *[(0.2, beyond)] * 4) == [None, "range", None, None]
-    assert not guard.take(0.2, INSIDE)
+    assert not guard.exceeds(INSIDE)
 
 
 def test_silence_is_ended_again_and_again() -> None:
@@ -64,7 +64,7 @@ def test_what_a_plan_leaves_out_is_not_watched() -> None:
 def test_its_state_continues_elsewhere() -> None:
     guard, other = Guard(PLAN), Guard(PLAN)
     for changed in (1.0, 0.0, 0.0):
-        guard.take(changed, INSIDE)
+        guard.take(changed, guard.exceeds(INSIDE))
     np.copyto(other.state, guard.state)
     for one in (guard, other):
         assert reasons(one, (0.0, INSIDE)) == ["quiet"]

@@ -43,7 +43,8 @@ def test_it_never_fires_on_the_calibration_itself(given: tuple[dict[str, SiteSha
         assert guard.due() is None
         changed = sum(round(site.changed[number] * site.inputs) for site in sites.values())
         clipped = {name: round(site.clipped[number] * site.inputs) / site.inputs for name, site in sites.items()}
-        assert not guard.take(changed / inputs, clipped)
+        assert not guard.exceeds(clipped)
+        guard.take(changed / inputs, guard.exceeds(clipped))
     assert guard.due() is None
 
 

@@ -42,6 +42,9 @@ def named(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "no input"
 
 
+_FEW = 2048
+
+
 def conform(
     arrays: Mapping[str, NDArray[Any]],
     specs: Sequence[TensorSpec],
@@ -81,6 +84,13 @@ def _wrong_names(given: Collection[str], expected: Collection[str], state: Colle
 
 
 def _conform_one(array: NDArray[Any], spec: TensorSpec, where: str) -> NDArray[Any]:
+    if (
+        type(array) is np.ndarray
+        and array.dtype is spec.dtype
+        and array.shape == spec.shape
+        and array.flags.c_contiguous
+    ):
+        return array
     if spec.dtype.kind == "O":
         return array
     if not isinstance(array, np.ndarray):
@@ -111,6 +121,8 @@ def _converted(array: NDArray[Any], spec: TensorSpec, where: str) -> NDArray[Any
 def _check_finite(array: NDArray[Any], name: str, where: str) -> None:
     """One sum where all is well; it overflows or is NaN wherever an element is not finite."""
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc":
+        return
+    if array.size <= _FEW and np.isfinite(array).all():  # quicker than to switch warnings off
         return
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(array.sum()):

@@ -14,25 +14,9 @@ constexpr std::size_t kAccumulators = 24;
 constexpr std::size_t kAccumulators = 12;
 #endif
 
+// Sums of some pixels added to their linear outputs.
 template <std::size_t kVectors, std::size_t kPixels>
-inline void add_products(const ConvRow& row, std::int32_t pixel, std::size_t output, std::size_t tail) {
-    Vector sums[kPixels][kVectors] = {};
-    const std::size_t length = (std::size_t)row.taps * row.channels;
-    const std::size_t apart = (std::size_t)row.stride * row.channels;
-    for (std::size_t segment = 0; segment < row.segment_count; ++segment) {
-        const std::int32_t start = pixel * row.stride + row.shifts[segment] + row.padding;
-        const float* delta = row.segments[segment].spread + (std::size_t)start * row.channels;
-        const float* weights = row.segments[segment].weights + output;
-        for (std::size_t input = 0; input < length; ++input, weights += row.padded) {
-            Vector weight[kVectors];
-            for (std::size_t vector = 0; vector < kVectors; ++vector) weight[vector] = load(weights + vector * kLanes);
-            for (std::size_t number = 0; number < kPixels; ++number) {
-                const Vector one = splat(delta[number * apart + input]);
-                for (std::size_t vector = 0; vector < kVectors; ++vector)
-                    sums[number][vector] = multiply_add(one, weight[vector], sums[number][vector]);
-            }
-        }
-    }
+inline void flush(const ConvRow& row, std::int32_t pixel, std::size_t output, std::size_t tail, Vector (&sums)[kPixels][kVectors]) {
     for (std::size_t number = 0; number < kPixels; ++number) {
         float* linear = row.linear + (std::size_t)(pixel + (std::int32_t)number) * row.apart + output;
         for (std::size_t vector = 0; vector + 1 < kVectors; ++vector)
@@ -42,6 +26,34 @@ inline void add_products(const ConvRow& row, std::int32_t pixel, std::size_t out
             store(last, load(last) + sums[number][kVectors - 1]);
         else
             store_some(last, load_some(last, tail) + sums[number][kVectors - 1], tail);
+    }
+}
+
+template <std::size_t kVectors, std::size_t kPixels>
+inline void add_products(const ConvRow& row, std::int32_t pixel, std::size_t output, std::size_t tail) {
+    const std::size_t length = (std::size_t)row.taps * row.channels;
+    const std::size_t apart = (std::size_t)row.stride * row.channels;
+    std::size_t segment = 0, input = 0;
+    while (segment < row.segment_count) {
+        Vector sums[kPixels][kVectors] = {};
+        for (std::size_t left = kLongestSum; left && segment < row.segment_count;) {
+            const std::int32_t start = pixel * row.stride + row.shifts[segment] + row.padding;
+            const float* delta = row.segments[segment].spread + (std::size_t)start * row.channels;
+            const float* weights = row.segments[segment].weights + input * row.padded + output;
+            const std::size_t end = length - input < left ? length : input + left;
+            left -= end - input;
+            for (; input < end; ++input, weights += row.padded) {
+                Vector weight[kVectors];
+                for (std::size_t vector = 0; vector < kVectors; ++vector) weight[vector] = load(weights + vector * kLanes);
+                for (std::size_t number = 0; number < kPixels; ++number) {
+                    const Vector one = splat(delta[number * apart + input]);
+                    for (std::size_t vector = 0; vector < kVectors; ++vector)
+                        sums[number][vector] = multiply_add(one, weight[vector], sums[number][vector]);
+                }
+            }
+            if (input == length) ++segment, input = 0;
+        }
+        flush<kVectors, kPixels>(row, pixel, output, tail, sums);
     }
 }
 

@@ -1,4 +1,6 @@
 // What onnxruntime calls when the library is registered.
+#include <cstring>
+
 #include "kernels.hpp"
 #include "operator.hpp"
 
@@ -25,6 +27,15 @@ REUSE_EXPORT reuse::ort::Status* RegisterCustomOps(reuse::ort::SessionOptions* o
         for (const Operator* op : *list)
             if (ort::Status* status = ort::add_op(api, domain, static_cast<const ort::CustomOp*>(op))) return status;
     return ort::add_domain(api, options, domain);
+}
+
+// Whether the library has the operator of that name.
+REUSE_EXPORT int reuse_has_kernel(const char* name) {
+    using namespace reuse;
+    for (const auto* list : {&gemm_operators(), &conv_operators(), &recurrent_operators()})
+        for (const Operator* op : *list)
+            if (!std::strcmp(op->op_name, name)) return 1;
+    return 0;
 }
 
 // The instruction set that the kernels use on this machine.

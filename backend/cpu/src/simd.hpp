@@ -22,6 +22,9 @@ constexpr std::size_t kLanes = 8;
 constexpr std::size_t kLanes = 4;
 #endif
 
+// So many products at most are added up before their sum is added to a linear output: one long sum rounds too much.
+constexpr std::size_t kLongestSum = 512;
+
 typedef float Vector __attribute__((vector_size(4 * kLanes)));
 typedef std::int32_t Integers __attribute__((vector_size(4 * kLanes)));
 

@@ -10,7 +10,7 @@ namespace {
 // The changes that one output pixel takes from all segments, in one list: a loop over each segment's own would be left at
 // another number each time, and every such surprise costs as much as several changes.
 struct Taken {
-    static constexpr std::size_t kRoom = 1024;
+    static constexpr std::size_t kRoom = kLongestSum;
 
     std::int32_t offsets[kRoom + 16];  // from the weights of the first segment
     float deltas[kRoom + 16];
@@ -116,20 +116,26 @@ inline void add_some_rows(const std::uint32_t* inputs, const float* deltas, cons
     }
     std::size_t output = first;
     for (; output + kLanes <= last; output += kLanes) {
-        Vector sum = load(linear + output);
+        Vector sum{};
         for (std::size_t number = 0; number < kRows; ++number) sum = multiply_add(delta[number], load(row[number] + output), sum);
-        store(linear + output, sum);
+        store(linear + output, load(linear + output) + sum);
     }
     if (const std::size_t rest = last - output) {
-        Vector sum = load_some(linear + output, rest);
+        Vector sum{};
         for (std::size_t number = 0; number < kRows; ++number)
             sum = multiply_add(delta[number], load_some(row[number] + output, rest), sum);
-        store_some(linear + output, sum, rest);
+        store_some(linear + output, load_some(linear + output, rest) + sum, rest);
     }
 }
 
-void add_rows(const Changes& changes, std::size_t count, const float* weights, std::size_t outputs, float* linear,
-              std::size_t first, std::size_t last) {
+inline void add_few_sums(const float* sums, float* linear, std::size_t count) {
+    std::size_t output = 0;
+    for (; output + kLanes <= count; output += kLanes) store(linear + output, load(linear + output) + load(sums + output));
+    if (const std::size_t rest = count - output) store_some(linear + output, load_some(linear + output, rest) + load_some(sums + output, rest), rest);
+}
+
+void add_few_rows(const Changes& changes, std::size_t count, const float* weights, std::size_t outputs, float* linear,
+                  std::size_t first, std::size_t last) {
     const std::uint32_t* inputs = changes.inputs;
     const float* deltas = changes.deltas;
     for (; count >= 8; count -= 8, inputs += 8, deltas += 8) add_some_rows<8>(inputs, deltas, weights, outputs, linear, first, last);
@@ -138,6 +144,25 @@ void add_rows(const Changes& changes, std::size_t count, const float* weights, s
         count -= 4, inputs += 4, deltas += 4;
     }
     for (; count; --count, ++inputs, ++deltas) add_some_rows<1>(inputs, deltas, weights, outputs, linear, first, last);
+}
+
+void add_rows(const Changes& changes, std::size_t count, const float* weights, std::size_t outputs, float* linear,
+              std::size_t first, std::size_t last) {
+    constexpr std::size_t kColumns = 1024;
+    if (count <= kLongestSum / 2) {
+        add_few_rows(changes, count, weights, outputs, linear, first, last);
+        return;
+    }
+    float sums[kColumns];
+    for (std::size_t begin = first; begin < last; begin += kColumns) {
+        const std::size_t width = last - begin < kColumns ? last - begin : kColumns;
+        for (std::size_t done = 0; done < count; done += kLongestSum) {
+            const std::size_t some = count - done < kLongestSum ? count - done : kLongestSum;
+            std::memset(sums, 0, width * sizeof(float));
+            add_few_rows({changes.inputs + done, changes.deltas + done}, some, weights + begin, outputs, sums, 0, width);
+            add_few_sums(sums, linear + begin, width);
+        }
+    }
 }
 
 }  // namespace

@@ -1,0 +1,110 @@
+"""Memory that native kernels write down in what a site did; see backend/cpu/src/watch.hpp."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reuse_compiler.backend.cpu import opened
+
+__all__ = ["RECORD", "Watch"]
+
+RECORD = np.dtype(
+    [
+        ("totals", np.uint64),
+        ("changed", np.int64),
+        ("clipped", np.int64),
+        ("clip_limit", np.int64),
+        ("frames", np.int64),
+        ("sparse", np.int64),
+        ("nanoseconds", np.float64),
+        ("squares", np.float64),
+    ]
+)
+"""One site: inputs that changed and inputs at an end of the range in the last frame; the most of the latter that the guard
+allows, below 0 where it does not watch; frames, those of them with lists of changes, and nanoseconds since they were last
+set to 0; and the sum of :class:`~reuse_compiler.drift.Drift`."""
+
+_TOTALS = np.dtype([("changed", np.int64), ("overdue", np.int32), ("clipped", np.int32)])
+
+
+class Watch:
+    """Records of the sites of one stream.
+
+    Parameters
+    ----------
+    library : Path
+        The kernel library.
+    sites : sequence of str
+    linear : mapping of str to list of arrays
+        By site, the buffers that its linear output is kept in.
+    limits : mapping of str to int
+        By site that the guard watches, the inputs at an end of the range that it allows.
+
+    Attributes
+    ----------
+    records : array of RECORD, shape (sites,)
+    totals : array, shape (1,)
+        Of a frame, once it was cleared before it: ``changed`` inputs, sites that are ``overdue`` for a refresh, and sites
+        with too many ``clipped`` inputs.
+    """
+
+    def __init__(
+        self,
+        library: Path,
+        sites: Iterable[str],
+        linear: Mapping[str, list[NDArray[Any]]],
+        limits: Mapping[str, int],
+    ) -> None:
+        self._order = {site: number for number, site in enumerate(sites)}
+        self.totals = np.zeros(1, _TOTALS)
+        self.records = np.zeros(len(self._order), RECORD)
+        self.records["totals"] = self.totals.ctypes.data
+        self.records["clip_limit"] = -1
+        for site, limit in limits.items():
+            self.records["clip_limit"][self._order[site]] = limit
+        self._changed = self.totals["changed"]
+        self._overdue = self.totals["overdue"]
+        self._clipped = self.totals["clipped"]
+        lend = opened(library).reuse_watch
+        addresses = []
+        for site, number in self._order.items():
+            record = self.records.ctypes.data + number * RECORD.itemsize
+            for buffer in linear[site]:
+                lend(buffer.ctypes.data, record)
+                addresses.append(buffer.ctypes.data)
+        # The arrays live as long as anybody may write to them.
+        weakref.finalize(self, _take_back, lend, addresses, (self.totals, self.records, dict(linear)))
+
+    def begin(self) -> None:
+        """Before a frame."""
+        self._changed[0] = self._overdue[0] = self._clipped[0] = 0
+
+    @property
+    def changed(self) -> int:
+        """Inputs that changed in the last frame, of all sites."""
+        return int(self._changed[0])
+
+    @property
+    def overdue(self) -> bool:
+        """Whether a linear output may have drifted too far in the last frame."""
+        return bool(self._overdue[0])
+
+    @property
+    def beyond(self) -> bool:
+        """Whether a site had more inputs at an end of its range in the last frame than the guard allows."""
+        return bool(self._clipped[0])
+
+    def of(self, site: str) -> Any:
+        """The record of `site`."""
+        return self.records[self._order[site]]
+
+
+def _take_back(lend: Any, addresses: list[int], arrays: object) -> None:
+    for address in addresses:
+        lend(address, None)

@@ -1,0 +1,1 @@
+../../reuse_compiler/bound_step.py
