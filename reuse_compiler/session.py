@@ -20,6 +20,7 @@ from reuse_compiler.frontend import TensorSpec
 from reuse_compiler.guard import Guard, count_clipped
 from reuse_compiler.native.never_faster import never_faster
 from reuse_compiler.native.switch import Switch
+from reuse_compiler.native.watch import Taken
 from reuse_compiler.reuse_network import ReuseNetwork, Step
 from reuse_compiler.session_state import SessionState
 from reuse_compiler.session_statistics import SessionStatistics, Tally
@@ -211,7 +212,8 @@ class Session:
     def _run(self, arrays: Arrays) -> Arrays:
         self._begin()
         outputs = self._advance(arrays)
-        if self._watch.overdue if self._watch else self._drift.too_large(self._linear()):
+        taken = self._taken()
+        if taken.overdue:
             self._counted = self._count_changes()
             if self._network.recurrent:
                 self._swap()  # back: the first step of a second pass would be compared with the last of this one
@@ -220,8 +222,16 @@ class Session:
             outputs = self._advance(arrays)
         if self._fed_back:
             self._feedback.take(outputs)
-        self._finish()
+        self._finish(taken)
         return outputs
+
+    def _taken(self) -> Taken:
+        """What the sites did in the frame that just ran."""
+        if self._watch is not None:
+            return self._watch.taken()
+        self._counted = self._count_changes()
+        beyond = self._guard is not None and self._guard.exceeds(self._clipped_shares())
+        return Taken(sum(self._counted.values()), self._drift.too_large(self._linear()), beyond)
 
     def _run_dense(self, arrays: Arrays) -> Arrays:
         """A frame of the network without reuse: the state stays as it is, and the next frame with reuse corrects it."""
@@ -245,19 +255,13 @@ class Session:
             self._forget()
             self._tally.guard_reset(reason)
 
-    def _finish(self) -> None:
+    def _finish(self, taken: Taken) -> None:
         """Count the frame, show it to the guard, and refresh what is due."""
-        if self._counted is None and self._watch is not None:
-            changed = self._watch.changed
-        else:
-            self._counted = self.changes
-            changed = sum(self._counted.values())
         self._tally.inputs += self._network.elements
-        self._tally.changed += changed
+        self._tally.changed += taken.changed
         if self._guard is not None:
-            beyond = self._watch.beyond if self._watch else self._guard.exceeds(self._clipped_shares())
-            self._tally.beyond += beyond
-            self._guard.take(changed / max(self._network.elements, 1), beyond)
+            self._tally.beyond += taken.beyond
+            self._guard.take(taken.changed / max(self._network.elements, 1), taken.beyond)
         self._tally.frames += 1
         schedule = self._network.schedule
         if schedule is not None:

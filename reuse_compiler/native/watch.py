@@ -5,14 +5,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reuse_compiler.backend.cpu import opened
 
-__all__ = ["RECORD", "Watch"]
+__all__ = ["RECORD", "Taken", "Watch"]
 
 RECORD = np.dtype(
     [
@@ -33,6 +33,15 @@ set to 0; and the sum of :class:`~reuse_compiler.drift.Drift`."""
 _TOTALS = np.dtype([("changed", np.int64), ("overdue", np.int32), ("clipped", np.int32)])
 
 
+class Taken(NamedTuple):
+    """A frame, over all sites: inputs that changed, whether a linear output may have drifted too far, and whether a site had
+    more inputs at an end of its range than the guard allows."""
+
+    changed: int
+    overdue: bool
+    beyond: bool
+
+
 class Watch:
     """Records of the sites of one stream.
 
@@ -50,8 +59,7 @@ class Watch:
     ----------
     records : array of RECORD, shape (sites,)
     totals : array, shape (1,)
-        Of a frame, once it was cleared before it: ``changed`` inputs, sites that are ``overdue`` for a refresh, and sites
-        with too many ``clipped`` inputs.
+        Where kernels add up what :meth:`taken` gives.
     """
 
     def __init__(
@@ -68,9 +76,7 @@ class Watch:
         self.records["clip_limit"] = -1
         for site, limit in limits.items():
             self.records["clip_limit"][self._order[site]] = limit
-        self._changed = self.totals["changed"]
-        self._overdue = self.totals["overdue"]
-        self._clipped = self.totals["clipped"]
+        self._words = self.totals.view(np.int64)
         lend = opened(library).reuse_watch
         addresses = []
         for site, number in self._order.items():
@@ -83,22 +89,12 @@ class Watch:
 
     def begin(self) -> None:
         """Before a frame."""
-        self._changed[0] = self._overdue[0] = self._clipped[0] = 0
+        self._words.fill(0)
 
-    @property
-    def changed(self) -> int:
-        """Inputs that changed in the last frame, of all sites."""
-        return int(self._changed[0])
-
-    @property
-    def overdue(self) -> bool:
-        """Whether a linear output may have drifted too far in the last frame."""
-        return bool(self._overdue[0])
-
-    @property
-    def beyond(self) -> bool:
-        """Whether a site had more inputs at an end of its range in the last frame than the guard allows."""
-        return bool(self._clipped[0])
+    def taken(self) -> Taken:
+        """What all sites did in the last frame."""
+        changed, flags = self._words.tolist()
+        return Taken(changed, bool(flags & 0xFFFFFFFF), bool(flags >> 32))
 
     def of(self, site: str) -> Any:
         """The record of `site`."""
