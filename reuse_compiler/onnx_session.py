@@ -31,7 +31,11 @@ class _SessionOverWeights(ort.InferenceSession):  # type: ignore[misc]
 
 
 def open_session(
-    source: str | bytes | onnx.ModelProto | ir.Model, threads: int | None, name: str, kernels: Path | None = None
+    source: str | bytes | onnx.ModelProto | ir.Model,
+    threads: int | None,
+    name: str,
+    kernels: Path | None = None,
+    spin: bool = False,
 ) -> ort.InferenceSession:
     """A session of a model; with `threads` inside an operator, None for all cores.
 
@@ -45,6 +49,8 @@ def open_session(
         What messages begin with.
     kernels : Path, optional
         A library of custom operators that takes the place of function bodies.
+    spin : bool
+        Whether threads without work wait for it awake: quicker to start, and at the cost of other work.
 
     Raises ModelError where onnxruntime does not take the model.
     """
@@ -52,7 +58,7 @@ def open_session(
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = _ERRORS_ONLY
     # Sessions take turns with other work in one process: idle threads that spin would hold the cores it needs.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     try:
         if kernels is not None:
             options.register_custom_ops_library(str(kernels))

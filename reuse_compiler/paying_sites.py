@@ -102,7 +102,7 @@ def slower_on_a_cpu(
         needed = sum(_needed(site) * site.macs for site in group.sites) / macs
         stays = sum(unchanged[site.node] * site.macs for site in group.sites) / macs
         if needed >= 1:
-            why |= dict.fromkeys(group.tensors, "dense: in a depthwise CONV reuse never pays on a CPU")
+            why |= dict.fromkeys(group.tensors, "dense: on a CPU it takes longer with reuse, however little changes")
         elif stays <= needed:
             text = f"dense: {stays:.1%} of its inputs stay, on a CPU reuse pays above {needed:.1%}"
             why |= dict.fromkeys(group.tensors, text)

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from reuse_compiler.backend.cpu import has_kernel
 from reuse_compiler.bound_step import BoundStep
+from reuse_compiler.cpu_costs import CpuCosts
 from reuse_compiler.errors import ModelError
 from reuse_compiler.files import sha256
 from reuse_compiler.frontend import TensorSpec
 from reuse_compiler.guard_plan import GuardPlan
 from reuse_compiler.model_format import check_format
+from reuse_compiler.native.never_faster import never_faster
 from reuse_compiler.native.watch import Watch
 from reuse_compiler.onnx_file import read_model
 from reuse_compiler.onnx_session import one_line, open_session
@@ -79,13 +81,16 @@ class ReuseNetwork:
         Threads of onnxruntime inside an operator; None for all cores.
     kernels : Path, optional
         The kernel library; without it reuse operators run as function bodies.
-    dense : mapping of str to str, optional
-        Names of reuse nodes that compute everything again, and why.
+    costs : CpuCosts, optional
+        Of this machine: layers that reuse cannot make faster by them compute everything. Threads then wait awake.
+    spin : bool
+        Whether they do without `costs`.
 
     Attributes
     ----------
     kernels : Path or None
     dense : dict of str to str
+        Names of the reuse nodes that compute everything, and why.
     idle : dict of str to array
         Past state, by input name, of the sites of `dense` where a sequence starts: read-only views.
     sha256 : str
@@ -106,6 +111,8 @@ class ReuseNetwork:
         The model's own inputs that the input of a reuse node is computed from.
     quantizers : dict of str to Quantizer
         By site.
+    layers : dict of str to str
+        By site, the name of its node.
     schedule : RefreshSchedule or None
         The rolling refresh, where the plan asks for one.
     guard : GuardPlan or None
@@ -122,10 +129,11 @@ class ReuseNetwork:
         model: str | Path | bytes | ir.Model,
         threads: int | None = None,
         kernels: Path | None = None,
-        dense: Mapping[str, str] | None = None,
+        costs: CpuCosts | None = None,
+        spin: bool = False,
     ) -> None:
         self._ir, self.sha256, self._name, source = _open(model)
-        self._threads, self.kernels, self.dense = threads, kernels, dict(dense or {})
+        self._threads, self.kernels = threads, kernels
         self.idle: Arrays = {}
         slots = model_slots(self._ir)
         if slots:
@@ -133,6 +141,7 @@ class ReuseNetwork:
         properties = self._ir.metadata_props
         self.feedback: dict[str, str] = json.loads(properties.get("reuse.state", "{}"))
         self.schedule, self.guard = _schedule(properties, slots), _guard(properties, slots)
+        self.dense = {} if costs is None else never_faster(self._ir, costs)
         if self.dense:
             for slot in slots:
                 if slot.node.name in self.dense and not slot.reverse:
@@ -144,7 +153,7 @@ class ReuseNetwork:
             sites = {slot.site for slot in slots}
             self.schedule = None if self.schedule is None else self.schedule.of_sites(sites)
             self.guard = None if self.guard is None else self.guard.of(sites)
-        self._session = open_session(source, threads, self._name, kernels)
+        self._session = open_session(source, threads, self._name, kernels, spin=costs is not None or spin)
         self.sites = tuple(slot.site for slot in slots)
         self.nodes = {slot.site: _state_names(slot) for slot in slots if not slot.reverse}
         self.recurrent = {slot.site: _step_names(slot) for slot in slots if slot.steps is not None}
@@ -161,6 +170,7 @@ class ReuseNetwork:
         self._steps = [name for names in self.recurrent.values() for name in (names.steps, names.linear) if name]
         self.read_by_sites = _sources([slot.node.inputs[0] for slot in slots])
         self.quantizers = {slot.site: slot.quantizer for slot in slots}
+        self.layers = {slot.site: str(slot.node.name) for slot in slots}
         self._native = frozenset(slot.site for slot in slots if kernels and has_kernel(kernels, slot.node.op_type))
         self._turns = {} if self.schedule is None else self.schedule.turns
         self._refreshers: dict[tuple[str, ...], ort.InferenceSession] = {}
@@ -195,7 +205,7 @@ class ReuseNetwork:
         WithoutReuse()(model)
         for name in ("reuse.refresh", "reuse.guard"):
             model.metadata_props.pop(name, None)
-        return ReuseNetwork(model, self._threads)
+        return ReuseNetwork(model, self._threads, spin=True)
 
     def step(self, past: Mapping[str, NDArray[Any]], present: Mapping[str, NDArray[Any]]) -> Step:
         """What runs a frame: reads the state in `past` and writes the next into `present`, both by past name.

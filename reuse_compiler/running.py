@@ -17,7 +17,7 @@ from reuse_compiler.guard_report import GuardReport
 from reuse_compiler.reference import Reference
 from reuse_compiler.report import Accuracy, StreamStatistics
 from reuse_compiler.run_accuracy import RunAccuracy
-from reuse_compiler.session import Session
+from reuse_compiler.session import Executor, Session
 from reuse_compiler.streams import Stream
 
 __all__ = ["SessionReport", "SiteSimilarity", "run_session"]
@@ -55,24 +55,26 @@ def run_session(
     stream: Stream,
     *,
     model: Model | None = None,
-    executor: str = "portable",
+    executor: Executor | None = None,
     outputs: Path | None = None,
     indices: Path | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> SessionReport:
-    """Run the reuse model of `directory` over `stream` in stock onnxruntime.
+    """Run the reuse model of `directory` over `stream` in onnxruntime.
 
     Parameters
     ----------
     model : Model, optional
         The original, where it is loaded already.
+    executor : {"native", "portable"}, optional
+        With kernels or without; native by default, where they were built.
     outputs, indices : Path, optional
         Where to write one array per output, or per reuse site, frames first (`.npz`).
     """
     original = directory.original() if model is None else model
     plan = directory.plan
-    session = Session(directory.reuse_model, threads=threads, state=plan.state)
+    session = Session(directory.reuse_model, threads=threads, state=plan.state, executor=executor)
     reference, accuracy = Reference(original, plan.state, threads), RunAccuracy(original, plan)
     sizes = {site: index.size for site, index in session.indices.items()}
     changed = dict.fromkeys(sizes, 0)
@@ -106,7 +108,7 @@ def run_session(
     statistics = session.statistics
     return SessionReport(
         model=ModelRef(path=str(original.path), sha256=original.sha256),
-        executor=executor,
+        executor=session.executor,
         stream=StreamStatistics(name=stream.name, frames=frames, sequences=sequences),
         similarity=1 - sum(changed.values()) / total if total else 0.0,
         accuracy=accuracy.report(),

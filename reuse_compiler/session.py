@@ -18,7 +18,8 @@ from reuse_compiler.errors import ReuseError
 from reuse_compiler.feedback import Feedback
 from reuse_compiler.frontend import TensorSpec
 from reuse_compiler.guard import Guard, count_clipped
-from reuse_compiler.native.never_faster import never_faster
+from reuse_compiler.layer_run import LayerRun
+from reuse_compiler.machine_costs import machine_costs
 from reuse_compiler.native.switch import Switch
 from reuse_compiler.native.watch import Taken
 from reuse_compiler.reuse_network import ReuseNetwork, Step
@@ -29,7 +30,7 @@ from reuse_compiler.steps import before_steps
 from reuse_compiler.streams import Frame
 from reuse_compiler.streams.checks import conform, expected_inputs
 
-__all__ = ["Session"]
+__all__ = ["Executor", "Session"]
 
 Arrays = dict[str, NDArray[Any]]
 Executor = Literal["native", "portable"]
@@ -95,8 +96,7 @@ class Session:
     ) -> None:
         kernels = _kernels(executor)
         self.executor: Executor = "portable" if kernels is None else "native"
-        dense = never_faster(model) if adaptive else {}
-        self._network = ReuseNetwork(model, threads, kernels, dense)
+        self._network = ReuseNetwork(model, threads, kernels, machine_costs() if adaptive else None)
         self.dense_layers = dict(self._network.dense)
         self.inputs, self.outputs = self._network.inputs, self._network.outputs
         self.model_sha256 = self._network.sha256
@@ -112,7 +112,7 @@ class Session:
         self._guard = None if network.guard is None else Guard(network.guard)
         self._position = np.zeros(1, np.int64)  # frames since the sequence started, of one round of the refresh
         self._tally = Tally()
-        self._anew = False
+        self._anew, self._reused = False, True
         self._past = {name: np.array(value, order="C") for name, value in network.initial.items()}
         # State that is looked at after a frame is not overwritten by it: past and present change places then.
         kept = network.to_keep if network.watched else network.initial.keys()
@@ -149,7 +149,8 @@ class Session:
 
     @property
     def changes(self) -> dict[str, int]:
-        """How many elements of each site's input had another index, in the last frame, than in the frame or step before."""
+        """How many elements of each site's input had another index, in the last frame, than in the frame or step before; all
+        of them where it ran without reuse."""
         return self._counted if self._counted is not None else self._count_changes()
 
     def _count_changes(self) -> dict[str, int]:
@@ -170,6 +171,11 @@ class Session:
         return before_steps(self._index(site), first, reverse=recurrent.reverse)
 
     @property
+    def reused(self) -> bool:
+        """Whether the last frame ran with reuse; always, but in an adaptive session."""
+        return self._reused
+
+    @property
     def anew(self) -> bool:
         """Whether the guard had the last frame quantized anew: compared with zero indices, as where a sequence starts."""
         return self._anew
@@ -178,6 +184,27 @@ class Session:
     def statistics(self) -> SessionStatistics:
         """What the session has done so far."""
         return self._tally.statistics()
+
+    def layer_runs(self) -> Sequence[LayerRun]:
+        """The layers whose kernels write down what they do, of all frames with reuse, and those of an adaptive session that
+        compute everything. A time is the mean of the kernel alone."""
+        runs = [LayerRun(name, None, "onnxruntime", reason) for name, reason in self.dense_layers.items()]
+        if self._watch is None:
+            return runs
+        times: dict[str, list[tuple[float, float]]] = {}
+        for site in self._network.sites:
+            record = self._watch.of(site)
+            frames = max(int(record["frames"]), 1)
+            layer = self._network.layers[site]
+            times.setdefault(layer, []).append(
+                (float(record["nanoseconds"]) / frames / 1e6, int(record["sparse"]) / frames)
+            )
+        for layer, sites in times.items():
+            sparse = max(share for _, share in sites)
+            path = "sparse" if sparse >= 0.5 else "dense"
+            reason = f"lists of changes in {sparse:.0%} of the frames, in the others all products were cheaper"
+            runs.append(LayerRun(layer, sum(time for time, _ in sites), path, reason))
+        return runs
 
     @property
     def linear(self) -> Arrays:
@@ -238,7 +265,7 @@ class Session:
         outputs: Arrays = self._dense_step(arrays)
         if self._fed_back:
             self._feedback.take(outputs)
-        self._anew = False
+        self._anew = self._reused = False
         self._counted = dict(self._network.sizes)
         self._tally.frames += 1
         self._tally.dense += 1
@@ -247,6 +274,7 @@ class Session:
     def _begin(self) -> None:
         """Forget the last frame, its indices too where the guard says so."""
         self._counted = None
+        self._reused = True
         if self._watch is not None:
             self._watch.begin()
         reason = None if self._guard is None else self._guard.due()

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from reuse_compiler.backend.accelerator.hardware import load_hardware
+from reuse_compiler.backend.cpu import library
 from reuse_compiler.bench import benching
 from reuse_compiler.bench.benching import bench
 from reuse_compiler.bench.layer_rows import OTHER_NODES
@@ -88,7 +89,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
 
 @pytest.fixture(scope="module")
 def report(compiled: Compiled) -> BenchReport:
-    return bench(compiled.directory, compiled.stream, threads=1)
+    return bench(compiled.directory, compiled.stream, threads=1, adaptive=False)
 
 
 def test_the_report_has_what_the_design_names(report: BenchReport) -> None:
@@ -114,8 +115,9 @@ def test_similarity_and_loss_are_those_of_a_run_with_fed_back_state(compiled: Co
 def test_layers_are_those_with_sites_and_the_rest(report: BenchReport) -> None:
     assert [(layer.name, layer.op) for layer in report.layers] == [("a", "Conv"), ("d", "Gemm"), (OTHER_NODES, "")]
     assert all(layer.dense_ms is not None and layer.dense_ms >= 0 for layer in report.layers)
-    assert [layer.reuse_ms for layer in report.layers] == [None, None, None]
-    dense = report.layers[1]
+    conv, dense, rest = report.layers
+    assert (dense.reuse_ms, rest.reuse_ms) == (None, None)
+    assert (conv.reuse_ms is None) == (library() is None)
     assert (dense.path, dense.similarity) == ("dense", None)
     assert dense.reason
 
@@ -131,6 +133,12 @@ def test_what_the_session_says_of_its_layers_is_shown(compiled: Compiled, monkey
     assert (conv.reuse_ms, conv.path, conv.reason) == (0.5, "sparse", "few changed")
     assert (gemm.reuse_ms, gemm.path) == (None, "dense")
     assert (rest.reuse_ms, rest.path) == (0.25, None)
+
+
+def test_an_adaptive_session_counts_the_frames_without_reuse(compiled: Compiled) -> None:
+    report = bench(compiled.directory, compiled.stream, threads=1)
+    assert 0 <= report.dense_frames <= FRAMES
+    assert report.accuracy.value >= 0
 
 
 def test_frames_that_repeat_can_be_skipped_without_loss(compiled: Compiled) -> None:

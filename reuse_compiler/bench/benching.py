@@ -36,6 +36,7 @@ def bench(
     *,
     model: Model | None = None,
     threads: int | None = None,
+    adaptive: bool = True,
     progress: Progress | None = None,
 ) -> BenchReport:
     """Time the reuse model of `directory` in a session, and the original in stock onnxruntime, on the frames of `stream`.
@@ -46,6 +47,8 @@ def bench(
         The original, where it is loaded already.
     threads : int, optional
         Inside an operator, the same in both; all cores by default.
+    adaptive : bool
+        Whether the session may compute everything where reuse does not pay, as it would in use.
 
     Raises
     ------
@@ -61,15 +64,20 @@ def bench(
     original = directory.original() if model is None else model
     # The threads that numpy's BLAS keeps spinning after a product of the judges would hold the cores of the next turn.
     with threadpool_limits(1, user_api="blas"):
-        return _bench(directory, original, stream, threads, progress)
+        return _bench(directory, original, stream, threads, adaptive, progress)
 
 
 def _bench(
-    directory: CompiledDirectory, original: Model, stream: Stream, threads: int, progress: Progress | None
+    directory: CompiledDirectory,
+    original: Model,
+    stream: Stream,
+    threads: int,
+    adaptive: bool,
+    progress: Progress | None,
 ) -> BenchReport:
     plan = directory.plan
     stock = StockModel(original, plan.state, threads)
-    session = Session(directory.reuse_model, threads=threads, state=plan.state)
+    session = Session(directory.reuse_model, threads=threads, state=plan.state, adaptive=adaptive)
     accuracy, survey = RunAccuracy(original, plan), Survey(stock, original, plan)
     changes = Changes(session)
     dense_ms: list[float] = []
@@ -97,6 +105,8 @@ def _bench(
             speedup=_quartiles(np.divide(dense_ms, reuse_ms)),
         ),
         similarity=changes.similarity,
+        executor=session.executor,
+        dense_frames=changes.frames - changes.reused,
         layers=layer_rows(original, plan, stock, stream, changes, layer_runs(session)),
         alternatives=survey.report(lost, dense, stream, again.seen),
         accuracy=lost,

@@ -117,7 +117,11 @@ class BenchReport(Strict):
     speedup : float
         `dense_ms` over `reuse_ms`.
     similarity : float
-        Share of the inputs of all reuse sites whose index stayed.
+        Share of the inputs of all reuse sites whose index stayed, in frames with reuse.
+    executor : str
+        native or portable: with kernels or without.
+    dense_frames : int
+        Frames that the session ran without reuse.
     accuracy : Accuracy
         Of the reuse session against stock onnxruntime.
     """
@@ -129,6 +133,8 @@ class BenchReport(Strict):
     speedup: float
     spread: Spread
     similarity: float
+    executor: str
+    dense_frames: int
     layers: list[LayerBench]
     alternatives: Alternatives
     accuracy: Accuracy

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reuse_compiler.cli.bench_table import print_bench
-from reuse_compiler.cli.console import print_json, progress_bar
+from reuse_compiler.cli.console import print_json, print_line, progress_bar
 from reuse_compiler.cli.options import (
     Directory,
     Frames,
@@ -25,6 +25,18 @@ from reuse_compiler.cli.recording import open_for
 __all__ = ["bench"]
 
 
+def _calibrate(asked: bool) -> None:
+    if not asked:
+        return
+    from reuse_compiler.cpu_calibration import calibrate
+    from reuse_compiler.machine_costs import calibration_path
+
+    found = calibrate()
+    print_line(f"machine {found.machine}, kernels for {found.instruction_set}")
+    print_line(f"wrote {calibration_path()}")
+    raise typer.Exit
+
+
 def bench(
     directory: Directory,
     stream: StreamSource,
@@ -38,6 +50,23 @@ def bench(
     preprocess: Preprocess = None,
     frames: Frames = None,
     state: State = None,
+    adaptive: Annotated[
+        bool,
+        typer.Option(
+            help="Let the session compute everything where reuse does not pay, as it would in use; --no-adaptive shows what"
+            " reuse itself takes."
+        ),
+    ] = True,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            is_eager=True,
+            callback=_calibrate,
+            help="Measure what reuse costs on this machine, keep it, and exit: a few seconds. Adaptive sessions and"
+            " fit --objective cpu_time go by it.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Time a compiled model against stock onnxruntime on the original."""
@@ -50,7 +79,7 @@ def bench(
     original = compiled.original()
     recording = open_for(original, stream, preprocess, frames, compiled.plan.state)
     with progress_bar() as progress:
-        report = time_both(compiled, recording, model=original, threads=threads, progress=progress)
+        report = time_both(compiled, recording, model=original, threads=threads, adaptive=adaptive, progress=progress)
     if json:
         print_json(report.model_dump(mode="json"))
         return

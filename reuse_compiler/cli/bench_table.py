@@ -63,8 +63,15 @@ def print_bench(report: BenchReport, stream: str) -> None:
         f"speedup   {times(report.speedup)} times, {_between(report.spread.speedup)} in half of the frames, with"
         f" {counted(report.threads, 'thread')}"
     )
+    print_line(_executor(report))
     print_accuracy(report.accuracy)
     _print_alternatives(report.alternatives)
+
+
+def _executor(report: BenchReport) -> str:
+    with_what = "native kernels" if report.executor == "native" else "function bodies: this build has no kernel library"
+    dense = f", {counted(report.dense_frames, 'frame')} without reuse" if report.dense_frames else ""
+    return f"executor  {with_what}{dense}"
 
 
 def _row(layer: LayerBench, unit: Scale) -> tuple[str, ...]:

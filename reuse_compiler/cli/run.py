@@ -27,7 +27,7 @@ from reuse_compiler.cli.options import (
 from reuse_compiler.cli.recording import open_for
 from reuse_compiler.cli.report_table import guard_text, print_accuracy, print_layers, print_summary
 from reuse_compiler.cli.text import counted, percent
-from reuse_compiler.errors import HardwareError, ReuseError
+from reuse_compiler.errors import HardwareError
 from reuse_compiler.files import write_text
 
 if TYPE_CHECKING:
@@ -118,9 +118,9 @@ def run(
     original = compiled.original()
     recording = open_for(original, stream, preprocess, frames, compiled.plan.state)
     with progress_bar() as progress:
-        if executor is Executor.PORTABLE:
-            report: Report | SessionReport = _portable(
-                compiled, original, recording, outputs, indices, threads, progress
+        if executor is not Executor.ACCELERATOR:
+            report: Report | SessionReport = _session(
+                compiled, original, recording, executor, outputs, indices, threads, progress
             )
         else:
             report = _accelerator(compiled, original, recording, hardware, outputs, indices, trace, threads, progress)
@@ -136,11 +136,9 @@ def run(
 
 
 def _require_executor(executor: Executor, hardware: str | None, trace: Path | None) -> None:
-    """ReuseError for the executor that this build lacks; usage error for options that an executor has no use for."""
-    if executor is Executor.NATIVE:
-        raise ReuseError("executor native: this build has no kernel library: use --executor portable")
+    """Usage error for options that an executor has no use for."""
     for name, value in (("--hardware", hardware), ("--trace", trace)):
-        if value is not None and executor is Executor.PORTABLE:
+        if value is not None and executor is not Executor.ACCELERATOR:
             raise typer.BadParameter("onnxruntime has none: leave it out, or run on the accelerator", param_hint=name)
 
 
@@ -184,10 +182,11 @@ def _machine(compiled: CompiledDirectory, name: str | None) -> Hardware:
     return load_hardware(name or lowered)
 
 
-def _portable(
+def _session(
     compiled: CompiledDirectory,
     original: Model,
     recording: Stream,
+    executor: Executor,
     outputs: Path | None,
     indices: Path | None,
     threads: int | None,
@@ -199,7 +198,7 @@ def _portable(
         compiled,
         recording,
         model=original,
-        executor=Executor.PORTABLE.value,
+        executor="native" if executor is Executor.NATIVE else "portable",
         outputs=outputs,
         indices=indices,
         threads=threads,

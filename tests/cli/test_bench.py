@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from reuse_compiler.backend.cpu import library
 from reuse_compiler.bench.report import BenchReport
+from reuse_compiler.cpu_costs import CpuCosts
+from reuse_compiler.machine_costs import calibration_path, machine_costs
 from tests.cli.conftest import recording
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ def drive(tmp_path: Path) -> Path:
 
 
 def test_the_table_has_layers_total_loss_and_alternatives(invoke: Invoke, compiled: Path, drive: Path) -> None:
-    done = invoke("bench", compiled, "--stream", drive, "--threads", 1)
+    done = invoke("bench", compiled, "--stream", drive, "--threads", 1, "--no-adaptive")
     assert (done.status, done.stderr) == (0, "")
     first = [line.split()[0] for line in done.stdout.splitlines() if line.strip()]
     assert {"conv", "fc1", "fc2", "other", "whole", "stream", "stock", "reuse", "speedup", "loss", "instead"} <= set(
@@ -38,7 +41,21 @@ def test_the_table_has_layers_total_loss_and_alternatives(invoke: Invoke, compil
     )
     assert "run one frame of" in done.stdout and "skip frames" in done.stdout
     conv = next(line for line in done.stdout.splitlines() if line.startswith("conv "))
-    assert conv.split()[-3:] == ["-", "-", "-"]  # the session does not say: time, speedup, path
+    assert "lists of" in conv if library() else conv.split()[-3:] == ["-", "-", "-"]
+
+
+def test_calibrate_measures_this_machine_and_keeps_it(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    done = invoke("bench", "--calibrate")
+    if library() is None:
+        assert "no kernel library" in done.complaint
+        return
+    assert str(calibration_path()) in done.stdout
+    assert machine_costs() != CpuCosts()
+    calibration_path().write_text("{")
+    assert machine_costs() == CpuCosts()
 
 
 def test_json_is_the_report(invoke: Invoke, compiled: Path, drive: Path) -> None:

@@ -79,7 +79,19 @@ def test_portable_reports_similarity_and_time(invoke: Invoke, compiled: Path, dr
     assert "ms a frame" in invoke(*given).stdout
 
 
-def test_native_says_what_is_missing(invoke: Invoke, compiled: Path, drive: Path) -> None:
+def test_native_kernels_run_the_same_file(invoke: Invoke, compiled: Path, drive: Path) -> None:
+    native, portable = (
+        json.loads(invoke("run", compiled, "--stream", drive, "--executor", executor, "--json").stdout)
+        for executor in ("native", "portable")
+    )
+    assert (native["executor"], portable["executor"]) == ("native", "portable")
+    assert native["similarity"] == pytest.approx(portable["similarity"], abs=1e-3)
+
+
+def test_native_says_what_is_missing(
+    invoke: Invoke, compiled: Path, drive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reuse_compiler.session.library", lambda: None)
     complaint = invoke("run", compiled, "--stream", drive, "--executor", "native").complaint
     assert "no kernel library" in complaint and "portable" in complaint
 

@@ -1,0 +1,1 @@
+../../reuse_compiler/cpu_calibration.py

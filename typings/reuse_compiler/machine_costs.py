@@ -1,0 +1,1 @@
+../../reuse_compiler/machine_costs.py
