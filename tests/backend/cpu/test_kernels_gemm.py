@@ -1,0 +1,79 @@
+"""The native kernel of ReuseGemm against its function body in stock onnxruntime."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from reuse_compiler.operators import Activation
+from reuse_compiler.quantizers import LinearQuantizer, Quantizer, TableQuantizer
+from tests.backend.cpu.node_cases import (
+    PAST,
+    PRESENT,
+    NodeCase,
+    assert_close,
+    assert_same,
+    expected_indices,
+    kernels_under_test,
+    prepare,
+    run_body,
+    run_in_place,
+    run_native,
+)
+from tests.backend.cpu.node_strategies import fc_cases
+
+pytestmark = pytest.mark.skipif(kernels_under_test() is None, reason="the native kernels are not built")
+LINEAR = LinearQuantizer(0.125, 100, 201)
+LARGE = [
+    NodeCase((1, 600), (600, 4000), LINEAR),
+    NodeCase((3, 257), (257, 2500), replace(LINEAR, deadband=0.25), Activation(0.0)),
+    NodeCase((1, 3000), (3000, 1100), LinearQuantizer(0.01, 1000, 2001), shares=(1.0, 0.9, 0.2)),
+]
+"""Enough work for several threads, and for sums in several parts."""
+
+
+@settings(max_examples=120)
+@given(fc_cases(exact=False))
+def test_indices_are_those_of_the_body_and_values_within_rounding(case: NodeCase) -> None:
+    prepared = prepare(case)
+    found = run_native(prepared)
+    assert_close(found, run_body(prepared))
+    for number, index in enumerate(expected_indices(case, prepared)):
+        np.testing.assert_array_equal(found[number][PRESENT["index"]], index)
+
+
+@settings(max_examples=80)
+@given(fc_cases(exact=True))
+def test_where_all_sums_are_exact_every_bit_is_that_of_the_body(case: NodeCase) -> None:
+    prepared = prepare(case)
+    assert_same(run_native(prepared), run_body(prepared))
+
+
+@settings(max_examples=30)
+@given(fc_cases(exact=False))
+def test_state_in_one_buffer_changes_nothing(case: NodeCase) -> None:
+    prepared = prepare(case)
+    assert_same(run_in_place(prepared), run_native(prepared))
+
+
+@pytest.mark.parametrize("case", LARGE, ids=NodeCase.name)
+def test_results_do_not_depend_on_the_threads(case: NodeCase) -> None:
+    prepared = prepare(case)
+    alone = run_native(prepared)
+    assert_close(alone, run_body(prepared))
+    for threads in (2, 3):
+        assert_same(run_native(prepared, threads), alone)
+        assert_same(run_in_place(prepared, threads), alone)
+
+
+@pytest.mark.parametrize("quantizer", [LINEAR, TableQuantizer((-2.0, -0.5, 0.0, 1.0), 0.25)])
+def test_a_past_index_beyond_the_clusters_is_corrected_as_numpy_reads_it(quantizer: Quantizer) -> None:
+    case = NodeCase((2, 50), (50, 20), quantizer, exact=True)
+    prepared = prepare(case)
+    prepared.state[PAST["index"]][:] = 250
+    for found, index in zip(run_native(prepared), expected_indices(case, prepared), strict=True):
+        np.testing.assert_array_equal(found[PRESENT["index"]], index)
+        assert np.isfinite(found[PRESENT["linear"]]).all()
