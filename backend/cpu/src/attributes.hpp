@@ -1,6 +1,7 @@
 // Quantizers and activations as attributes of a node.
 #pragma once
 
+#include <cmath>
 #include <string>
 
 #include "operator.hpp"
@@ -28,7 +29,7 @@ inline Failure read_quantizer(NodeReader& reader, const char* prefix, bool table
     const float step = reader.real((before + "step").c_str());
     const std::int64_t clusters = reader.integer((before + "clusters").c_str());
     if (!reader.failed().empty()) return reader.failed();
-    if (!(step > 0) || clusters < 2 || clusters > 65535 || zero < 0 || zero >= clusters)
+    if (!(step > 0) || !std::isfinite(step) || !std::isfinite(1.0f / step) || clusters < 2 || clusters > 65535 || zero < 0 || zero >= clusters)
         return failure("step %g, zero %lld, clusters %lld are no quantizer: compile the model again", (double)step,
                        (long long)zero, (long long)clusters);
     quantizer = Quantizer::linear(step, zero, clusters, std::move(deadband));

@@ -9,6 +9,11 @@ namespace {
 
 // Nanoseconds on one core, to tell what is worth a thread: the order of magnitude is enough.
 constexpr double kQuantize = 0.2, kActivate = 0.2;
+// The same of the loops: a pixel and each segment of it, a change, and a product of each with a vector of 16 outputs. Measured on
+// layers of 1 to 256 channels.
+constexpr double kPixel = 14, kSegment = 4, kChange = 0.3, kProduct = 0.12, kVector = 0.3, kDenseVector = 0.19, kDepthwise = 0.3;
+
+constexpr std::size_t kCachedWeights = 1 << 19;  // bytes of weights that pay to go over all rows with, before the next
 
 constexpr std::size_t kSegmentsAtOnce = 64;
 
@@ -18,6 +23,8 @@ std::size_t up_to(std::size_t value, std::size_t multiple) { return (value + mul
 
 // What one frame needs beside its state; arrays by input row where nothing else is said.
 struct Conv::Working {
+    static constexpr std::uint8_t kLists = 1, kSpread = 2;
+
     Changes changes;           // `row_changes` of room each
     std::uint32_t* offsets;
     std::uint32_t* starts;     // and by group
@@ -25,10 +32,13 @@ struct Conv::Working {
     std::uint32_t* counts;     // and by group
     std::uint32_t* changed;    // in all groups
     float* spread;             // and by group
+    std::int32_t* first;       // changed pixel
+    std::int32_t* last;        // changed pixel
+    std::uint8_t* wanted;      // as lists, as a spread row
+    Row* rows;                 // by output row
     float* largest;            // by output row
     char* own;                 // of this part of the work
     std::size_t row_changes;
-    Method method;
 
     Changes of_row(std::size_t row) const { return {changes.inputs + row * row_changes, changes.deltas + row * row_changes}; }
 };
@@ -47,6 +57,10 @@ Conv::Conv(const ConvShape& shape, const float* weights, Quantizer quantizer, Ac
     const std::int32_t width = shape.input[2], pad = shape.pads[2], kernel = shape.kernel[2], dilation = shape.dilation[2];
     const std::int32_t reach = (shape.output[2] - 1) * shape.stride[2] + (kernel - 1) * dilation + 1;
     spread_pixels_ = (std::size_t)std::max(reach, pad + width);
+    const std::size_t block = 4 * kernels().lanes;
+    const std::size_t bytes = (std::size_t)shape.kernel[0] * shape.kernel[1] * shape.kernel[2] * weight_channels_ * padded_ * 4;
+    block_outputs_ = depthwise_ || bytes <= kCachedWeights ? group_outputs_ : std::min(block, group_outputs_);
+    blocks_ = (group_outputs_ + block_outputs_ - 1) / block_outputs_;
     pack(weights);
 }
 
@@ -62,27 +76,6 @@ void Conv::pack(const float* weights) {
 }
 
 bool Conv::can(Method method) const { return depthwise_ == (method == Method::kDepthwise); }
-
-// Measured on layers of 1 to 256 channels; vectors are of 16 floats.
-double Conv::cost(Method method, double share) const {
-    const double rows = (double)shape_.batch * shape_.output[0] * shape_.output[1], pixels = rows * shape_.output[2];
-    const double groups = (double)groups_, vectors = (double)padded_ / (double)kernels().lanes;
-    const double segments = (double)shape_.kernel[0] * shape_.kernel[1] * (double)across_;
-    const double products = pixels * segments * taps_ * (double)weight_channels_ * groups;  // vectors of them a vector of outputs
-    const double inputs = (double)shape_.batch * (double)shape_.input_pixels() * (double)shape_.channels;
-    switch (method) {
-        case Method::kDepthwise: return 0.3 * inputs / (double)kernels().lanes + 0.25 * products * vectors;
-        case Method::kDense: return 0.15 * inputs + 0.17 * products * vectors;
-        default:
-            return pixels * groups * (12 + 3 * segments) + share * (0.2 * inputs + products * (0.1 + 0.2 * vectors));
-    }
-}
-
-Method Conv::choose(double share) const {
-    if (forced_) return forced_method_;
-    if (depthwise_) return Method::kDepthwise;
-    return cost(Method::kSparse, share) < cost(Method::kDense, share) ? Method::kSparse : Method::kDense;
-}
 
 bool Conv::force(Method method) {
     if (!can(method)) return false;
@@ -108,6 +101,12 @@ std::size_t Conv::quantize_row(const ConvFrame& frame, std::size_t row, const Wo
     }
     const std::size_t changed = quantizer_(run, working.of_row(row));
     working.changed[row] = (std::uint32_t)changed;
+    working.wanted[row] = 0;
+    if (changed) {
+        const std::uint32_t* inputs = working.of_row(row).inputs;
+        working.first[row] = (std::int32_t)(inputs[0] / channels);
+        working.last[row] = (std::int32_t)(inputs[changed - 1] / channels);
+    }
     if (groups_ == 1) {
         working.bases[row] = 0;
         working.counts[row] = (std::uint32_t)changed;
@@ -153,15 +152,58 @@ void Conv::split_groups(std::size_t row, std::size_t count, const Working& worki
     }
 }
 
-// What the loop of the frame wants to know of a row's changes.
+// Calls visit(input row, number of the row of the kernel) for each input row that an output row reads.
+template <typename Visit>
+void Conv::for_each_input_row(std::size_t row, Visit visit) const {
+    const std::size_t rows = (std::size_t)shape_.output[0] * shape_.output[1], batch = row / rows, place = row % rows;
+    const std::int32_t depth = (std::int32_t)(place / (std::size_t)shape_.output[1]);
+    const std::int32_t height = (std::int32_t)(place % (std::size_t)shape_.output[1]);
+    for (std::int32_t kd = 0; kd < shape_.kernel[0]; ++kd) {
+        const std::int32_t d = depth * shape_.stride[0] + kd * shape_.dilation[0] - shape_.pads[0];
+        if (d < 0 || d >= shape_.input[0]) continue;
+        for (std::int32_t kh = 0; kh < shape_.kernel[1]; ++kh) {
+            const std::int32_t h = height * shape_.stride[1] + kh * shape_.dilation[1] - shape_.pads[1];
+            if (h < 0 || h >= shape_.input[1]) continue;
+            visit((batch * shape_.input[0] + (std::size_t)d) * shape_.input[1] + (std::size_t)h,
+                  (std::size_t)(kd * shape_.kernel[1] + kh));
+        }
+    }
+}
+
+// Chooses the pixels and the method of an output row; returns nanoseconds that it may take.
+double Conv::plan_row(std::size_t row, const Working& working) const {
+    std::int32_t first = shape_.output[2], last = 0;
+    std::size_t changes = 0, segments = 0;
+    const std::int32_t reach = (shape_.kernel[2] - 1) * shape_.dilation[2], stride = shape_.stride[2];
+    for_each_input_row(row, [&](std::size_t from, std::size_t) {
+        if (!working.changed[from]) return;
+        changes += working.changed[from];
+        segments += across_;
+        const std::int32_t begin = working.first[from] + shape_.pads[2] - reach;
+        first = std::min(first, begin <= 0 ? 0 : (begin + stride - 1) / stride);
+        last = std::max(last, (working.last[from] + shape_.pads[2]) / stride + 1);
+    });
+    last = std::min(last, shape_.output[2]);
+    Row& planned = working.rows[row];
+    planned = {depthwise_ ? Method::kDepthwise : Method::kSparse, first, std::max(first, last)};
+    const double pixels = planned.last - planned.first, width = (double)padded_ / (double)kernels().lanes;
+    if (pixels <= 0) return 0;
+    const double taps = (double)segments * taps_;
+    if (depthwise_) return kDepthwise * pixels * taps * width;
+    const double sparse = pixels * (double)groups_ * (kPixel + kSegment * (double)segments) +
+                          (double)changes * shape_.kernel[2] / stride * (kProduct + kVector * width);
+    const double dense = pixels * taps * (double)shape_.channels * kDenseVector * width;
+    planned.method = forced_ ? forced_method_ : sparse < dense ? Method::kSparse : Method::kDense;
+    return std::min(sparse, dense);
+}
+
+// What the loops want to know of a row's changes.
 void Conv::prepare_row(std::size_t row, const Working& working) const {
     const Changes changes = working.of_row(row);
-    const std::size_t first = row * working.row_changes, length = spread_pixels_ * group_channels_;
-    if (!working.changed[row]) return;
-    if (working.method == Method::kSparse) {
-        kernels().offsets(changes.inputs, working.changed[row], (std::uint32_t)padded_, working.offsets + first);
-        return;
-    }
+    const std::size_t length = spread_pixels_ * group_channels_;
+    if (working.wanted[row] & Working::kLists)
+        kernels().offsets(changes.inputs, working.changed[row], (std::uint32_t)padded_, working.offsets + row * working.row_changes);
+    if (!(working.wanted[row] & Working::kSpread)) return;
     for (std::size_t group = 0; group < groups_; ++group) {
         const std::size_t list = row * groups_ + group;
         float* spread = working.spread + list * length;
@@ -172,16 +214,12 @@ void Conv::prepare_row(std::size_t row, const Working& working) const {
     }
 }
 
-float Conv::output_row(const ConvFrame& frame, std::size_t row, const Working& working) const {
-    const std::size_t width = (std::size_t)shape_.output[2], pixels = shape_.output_pixels(), rows = pixels / width;
-    const std::size_t batch = row / rows, place = row % rows;
-    const std::int32_t depth = (std::int32_t)(place / (std::size_t)shape_.output[1]);
-    const std::int32_t height = (std::int32_t)(place % (std::size_t)shape_.output[1]);
-    const std::size_t input_width = (std::size_t)shape_.input[2];
+void Conv::correct_row(const ConvFrame& frame, std::size_t row, std::size_t block, const Working& working) const {
+    const Row& planned = working.rows[row];
+    if (planned.first >= planned.last) return;
     const std::size_t kernel_rows = (std::size_t)shape_.kernel[0] * shape_.kernel[1];
     const std::size_t row_weights = (std::size_t)shape_.kernel[2] * weight_channels_ * padded_;
-    float* linear = frame.linear + row * width * shape_.outputs;
-
+    const std::size_t output = block * block_outputs_;
     Segment segments[kSegmentsAtOnce];
     std::int32_t shifts[kSegmentsAtOnce];
     for (std::size_t group = 0; group < groups_; ++group) {
@@ -194,48 +232,46 @@ float Conv::output_row(const ConvFrame& frame, std::size_t row, const Working& w
         call.padding = shape_.pads[2];
         call.channels = (std::uint32_t)group_channels_;
         call.padded = (std::uint32_t)padded_;
-        call.outputs = (std::uint32_t)group_outputs_;
+        call.outputs = (std::uint32_t)std::min(block_outputs_, group_outputs_ - output);
         call.apart = (std::uint32_t)shape_.outputs;
-        call.pixels = shape_.output[2];
-        call.linear = linear + group * group_outputs_;
+        call.first = planned.first;
+        call.last = planned.last;
+        call.linear = frame.linear + row * (std::size_t)shape_.output[2] * shape_.outputs + group * group_outputs_ + output;
         auto flush = [&] {
             if (!call.segment_count) return;
-            switch (working.method) {
+            switch (planned.method) {
                 case Method::kSparse: kernels().conv_sparse(call); break;
                 case Method::kDense: kernels().conv_dense(call); break;
                 case Method::kDepthwise: kernels().conv_depthwise(call); break;
             }
             call.segment_count = 0;
         };
-        for (std::int32_t kd = 0; kd < shape_.kernel[0]; ++kd) {
-            const std::int32_t d = depth * shape_.stride[0] + kd * shape_.dilation[0] - shape_.pads[0];
-            if (d < 0 || d >= shape_.input[0]) continue;
-            for (std::int32_t kh = 0; kh < shape_.kernel[1]; ++kh) {
-                const std::int32_t h = height * shape_.stride[1] + kh * shape_.dilation[1] - shape_.pads[1];
-                if (h < 0 || h >= shape_.input[1]) continue;
-                const std::size_t from = (batch * shape_.input[0] + (std::size_t)d) * shape_.input[1] + (std::size_t)h;
-                const std::size_t list = from * groups_ + group;
-                if (!working.counts[list]) continue;
-                const std::size_t first = from * working.row_changes + working.bases[list];
-                const float* weights =
-                    packed_.data() + (group * kernel_rows + (std::size_t)(kd * shape_.kernel[1] + kh)) * row_weights;
-                for (std::size_t kw = 0; kw < across_; ++kw) {
-                    segments[call.segment_count] = {working.changes.deltas + first,
-                                                    working.offsets + first,
-                                                    working.starts + list * (input_width + 1),
-                                                    working.spread + list * spread_pixels_ * group_channels_,
-                                                    weights + kw * (std::size_t)taps_ * weight_channels_ * padded_};
-                    shifts[call.segment_count++] = (std::int32_t)kw * shape_.dilation[2] - shape_.pads[2];
-                    if (call.segment_count == kSegmentsAtOnce) flush();
-                }
+        for_each_input_row(row, [&](std::size_t from, std::size_t kernel_row) {
+            const std::size_t list = from * groups_ + group;
+            if (!working.counts[list]) return;
+            const std::size_t first = from * working.row_changes + working.bases[list];
+            const float* weights = packed_.data() + (group * kernel_rows + kernel_row) * row_weights + output;
+            for (std::size_t kw = 0; kw < across_; ++kw) {
+                segments[call.segment_count] = {working.changes.deltas + first, working.offsets + first,
+                                                working.starts + list * ((std::size_t)shape_.input[2] + 1),
+                                                working.spread + list * spread_pixels_ * group_channels_,
+                                                weights + kw * (std::size_t)taps_ * weight_channels_ * padded_};
+                shifts[call.segment_count++] = (std::int32_t)kw * shape_.dilation[2] - shape_.pads[2];
+                if (call.segment_count == kSegmentsAtOnce) flush();
             }
-        }
+        });
         flush();
     }
+}
+
+// y of a row; returns max |linear output|.
+float Conv::activate_row(const ConvFrame& frame, std::size_t row) const {
+    const std::size_t width = (std::size_t)shape_.output[2], pixels = shape_.output_pixels(), rows = pixels / width;
     const float slope = activation_.slope, maximum = activation_.maximum;
+    const float* linear = frame.linear + row * width * shape_.outputs;
     if (frame.y_order == Order::kChannelsLast || shape_.outputs == 1)
         return kernels().activate(linear, frame.y + row * width * shape_.outputs, width * shape_.outputs, slope, maximum);
-    float* y = frame.y + batch * shape_.outputs * pixels + place * width;
+    float* y = frame.y + row / rows * shape_.outputs * pixels + row % rows * width;
     return kernels().activate_transposed(linear, y, width, shape_.outputs, pixels, slope, maximum);
 }
 
@@ -260,7 +296,11 @@ Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const
                                   layout.add(input_rows * sizeof(std::uint32_t)),
                                   layout.add(lists * spread_pixels_ * group_channels_ * sizeof(float)),
                                   layout.add(output_rows * sizeof(float)),
-                                  layout.add(quantizers * own_bytes)};
+                                  layout.add(quantizers * own_bytes),
+                                  layout.add(input_rows * sizeof(std::int32_t)),
+                                  layout.add(input_rows * sizeof(std::int32_t)),
+                                  layout.add(input_rows),
+                                  layout.add(output_rows * sizeof(Row))};
     char* memory = (char*)scratch.take(layout.size());
     if (!memory) return {false};
     working.changes = {(std::uint32_t*)(memory + places[0]), (float*)(memory + places[1])};
@@ -272,6 +312,10 @@ Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const
     working.spread = (float*)(memory + places[7]);
     working.largest = (float*)(memory + places[8]);
     char* own = memory + places[9];
+    working.first = (std::int32_t*)(memory + places[10]);
+    working.last = (std::int32_t*)(memory + places[11]);
+    working.wanted = (std::uint8_t*)(memory + places[12]);
+    working.rows = (Row*)(memory + places[13]);
 
     std::atomic<std::size_t> changed{0}, clipped{0};
     auto quantize = [&](std::size_t part) {
@@ -289,11 +333,18 @@ Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const
     Done done;
     done.changed = changed;
     done.clipped = clipped;
-    const double share = (double)done.changed / inputs;
-    working.method = choose(share);
-    done.sparse = working.method == Method::kSparse;
-    const double outputs = (double)output_rows * shape_.output[2] * (double)shape_.outputs;
-    const std::size_t cut = parts(output_rows, kActivate * outputs + (done.changed ? cost(working.method, share) : 0));
+    double cost = 0;
+    std::size_t sparse = 0;
+    for (std::size_t row = 0; row < output_rows; ++row) {
+        cost += plan_row(row, working);
+        const bool lists = working.rows[row].method == Method::kSparse;
+        sparse += lists;
+        if (working.rows[row].first < working.rows[row].last)
+            for_each_input_row(row, [&](std::size_t from, std::size_t) {
+                if (working.changed[from]) working.wanted[from] |= lists ? Working::kLists : Working::kSpread;
+            });
+    }
+    done.sparse = 2 * sparse > output_rows;
     if (done.changed) {
         auto prepare = [&](std::size_t part) {
             const std::size_t last = input_rows * (part + 1) / quantizers;
@@ -301,11 +352,25 @@ Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const
         };
         pool.run(quantizers, prepare);
     }
-    auto correct = [&](std::size_t part) {
-        const std::size_t last = output_rows * (part + 1) / cut;
-        for (std::size_t row = output_rows * part / cut; row < last; ++row) working.largest[row] = output_row(frame, row, working);
+    const double outputs = (double)output_rows * shape_.output[2] * (double)shape_.outputs;
+    const bool together = blocks_ == 1;  // correct a row and write it while it is in cache
+    const std::size_t cut = parts(output_rows, (together ? kActivate * outputs : 0) + cost / (double)blocks_);
+    auto correct = [&](std::size_t number) {
+        const std::size_t part = number % cut, last = output_rows * (part + 1) / cut;
+        for (std::size_t row = output_rows * part / cut; row < last; ++row) {
+            correct_row(frame, row, number / cut, working);
+            if (together) working.largest[row] = activate_row(frame, row);
+        }
     };
-    pool.run(cut, correct);
+    if (done.changed || together) pool.run(cut * blocks_, correct);
+    if (!together) {
+        const std::size_t writers = parts(output_rows, kActivate * outputs);
+        auto write = [&](std::size_t part) {
+            const std::size_t last = output_rows * (part + 1) / writers;
+            for (std::size_t row = output_rows * part / writers; row < last; ++row) working.largest[row] = activate_row(frame, row);
+        };
+        pool.run(writers, write);
+    }
     for (std::size_t row = 0; row < output_rows; ++row) done.largest = std::max(done.largest, working.largest[row]);
     return done;
 }

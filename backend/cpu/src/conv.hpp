@@ -42,10 +42,7 @@ public:
 
     Done run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const;
 
-    // The fastest method where that share of the inputs changed, and nanoseconds that it may take on one core.
-    Method choose(double share) const;
-    double cost(Method method, double share) const;
-    // One method whatever changes, for tests and measurements; false where the layer has no such method.
+    // One method for every row whatever changes, for tests and measurements; false where the layer has no such method.
     bool force(Method method);
 
     const ConvShape& shape() const { return shape_; }
@@ -54,12 +51,22 @@ public:
 private:
     struct Working;
 
+    // What an output row takes: from which method, and to which of its pixels.
+    struct Row {
+        Method method;
+        std::int32_t first, last;
+    };
+
     void pack(const float* weights);
     bool can(Method method) const;
     std::size_t quantize_row(const ConvFrame& frame, std::size_t row, const Working& working, std::size_t& clipped) const;
     void split_groups(std::size_t row, std::size_t count, const Working& working) const;
+    double plan_row(std::size_t row, const Working& working) const;
     void prepare_row(std::size_t row, const Working& working) const;
-    float output_row(const ConvFrame& frame, std::size_t row, const Working& working) const;
+    void correct_row(const ConvFrame& frame, std::size_t row, std::size_t block, const Working& working) const;
+    float activate_row(const ConvFrame& frame, std::size_t row) const;
+    template <typename Visit>
+    void for_each_input_row(std::size_t row, Visit visit) const;
 
     ConvShape shape_;
     Quantizer quantizer_;
@@ -71,6 +78,7 @@ private:
     std::size_t weight_channels_;                                   // of a group in W
     std::size_t across_;                                            // segments of one row of the kernel
     std::int32_t taps_;                                             // of a segment
+    std::size_t block_outputs_, blocks_;                            // of a group, whose weights stay in cache
     std::size_t spread_pixels_;                                     // of a row with its padding
     std::vector<float> packed_;                                     // [group, kernel.., channels, padded]
 };

@@ -60,10 +60,10 @@ inline void add_products(const ConvRow& row, std::int32_t pixel, std::size_t out
 template <std::size_t kVectors>
 inline void add_pixels(const ConvRow& row, std::size_t output, std::size_t tail) {
     constexpr std::int32_t kPixels = (std::int32_t)(kAccumulators / kVectors / (kVectors == 1 ? 2 : 1));
-    std::int32_t pixel = 0;
-    for (; pixel + kPixels <= row.pixels; pixel += kPixels) add_products<kVectors, (std::size_t)kPixels>(row, pixel, output, tail);
-    for (; pixel + 2 <= row.pixels; pixel += 2) add_products<kVectors, 2>(row, pixel, output, tail);
-    for (; pixel < row.pixels; ++pixel) add_products<kVectors, 1>(row, pixel, output, tail);
+    std::int32_t pixel = row.first;
+    for (; pixel + kPixels <= row.last; pixel += kPixels) add_products<kVectors, (std::size_t)kPixels>(row, pixel, output, tail);
+    for (; pixel + 2 <= row.last; pixel += 2) add_products<kVectors, 2>(row, pixel, output, tail);
+    for (; pixel < row.last; ++pixel) add_products<kVectors, 1>(row, pixel, output, tail);
 }
 
 void conv_dense(const ConvRow& row) {
@@ -82,7 +82,7 @@ void conv_dense(const ConvRow& row) {
 
 void conv_depthwise(const ConvRow& row) {
     const std::size_t channels = row.channels;
-    for (std::int32_t pixel = 0; pixel < row.pixels; ++pixel) {
+    for (std::int32_t pixel = row.first; pixel < row.last; ++pixel) {
         float* linear = row.linear + (std::size_t)pixel * channels;
         for (std::size_t channel = 0; channel < channels; channel += kLanes) {
             const std::size_t rest = channels - channel;

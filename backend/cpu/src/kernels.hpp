@@ -54,8 +54,8 @@ struct ConvRow {
     std::uint32_t padded;   // outputs with padding to whole vectors, floats of weights an input
     std::uint32_t outputs;
     std::uint32_t apart;    // floats from a pixel of `linear` to the next
-    std::int32_t pixels;    // of the output row
-    float* linear;          // of the row: [pixels, outputs]
+    std::int32_t first, last;  // pixels of the output row that take a change
+    float* linear;             // of the row: [pixels, outputs]
 };
 
 // Of recurrent_step.hpp.

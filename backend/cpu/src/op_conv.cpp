@@ -11,13 +11,14 @@ namespace {
 class ConvKernel : public Kernel {
 public:
     ConvKernel(Quantizer quantizer, Activation activation, std::vector<std::int64_t> strides, std::vector<std::int64_t> pads,
-               std::vector<std::int64_t> dilations, std::int64_t group)
+               std::vector<std::int64_t> dilations, std::int64_t group, bool constant)
         : quantizer_(std::move(quantizer)),
           activation_(activation),
           strides_(std::move(strides)),
           pads_(std::move(pads)),
           dilations_(std::move(dilations)),
-          group_(group) {}
+          group_(group),
+          constant_(constant) {}
 
     Failure compute(Call& call) override {
         const Tensor x = call.input(0), index = call.input(1), linear = call.input(2), weights = call.input(3);
@@ -56,31 +57,32 @@ private:
         const std::size_t rank = x.shape.size();
         if (rank < 3 || rank > 5 || weights.shape.size() != rank || strides_.size() + 2 != rank || dilations_.size() + 2 != rank ||
             pads_.size() != 2 * (rank - 2))
-            return failure("x of shape %s, W of shape %s and %zu strides, %zu dilations, %zu pads do not fit each other",
+            return failure("x of shape %s, W of shape %s and %zu strides, %zu dilations, %zu pads do not fit each other:"
+                           " a CONV of one to three spatial axes runs natively",
                            shape_text(x.shape).c_str(), shape_text(weights.shape).c_str(), strides_.size(), dilations_.size(),
                            pads_.size());
         for (const Shape* sizes : {&x.shape, &weights.shape})
             for (const std::int64_t size : *sizes)
-                if (size < 1 || size > 2147483647) return failure("x or W has an axis of size %lld", (long long)size);
+                if (size < 1 || size > 2147483647) return failure("x or W has an axis of size %lld: feed at least one element", (long long)size);
         shape.batch = (std::size_t)x.shape[0];
         shape.channels = (std::size_t)x.shape[1];
         shape.outputs = (std::size_t)weights.shape[0];
         shape.group = (std::size_t)group_;
         if (group_ < 1 || x.shape[1] % group_ || weights.shape[0] % group_ || weights.shape[1] != x.shape[1] / group_)
-            return failure("x of shape %s does not fit W of shape %s in %lld groups", shape_text(x.shape).c_str(),
+            return failure("x of shape %s does not fit W of shape %s in %lld groups: feed what the model was compiled for", shape_text(x.shape).c_str(),
                            shape_text(weights.shape).c_str(), (long long)group_);
         if (quantizer_.deadbands() != 1 && quantizer_.deadbands() != shape.channels)
-            return failure("%zu deadbands for %zu channels", quantizer_.deadbands(), shape.channels);
+            return failure("%zu deadbands for %zu channels: compile the model again", quantizer_.deadbands(), shape.channels);
         for (std::size_t axis = 0; axis + 2 < rank; ++axis) {
             const std::size_t to = 3 - (rank - 2) + axis;
             const std::int64_t input = x.shape[axis + 2], kernel = weights.shape[axis + 2], stride = strides_[axis];
             const std::int64_t dilation = dilations_[axis], begin = pads_[axis], end = pads_[rank - 2 + axis];
             if (stride < 1 || dilation < 1 || begin < 0 || end < 0 || stride > 65535 || dilation > 65535 || begin > 65535 ||
                 end > 65535)
-                return failure("stride %lld, dilation %lld or pads %lld, %lld are out of range", (long long)stride,
+                return failure("stride %lld, dilation %lld or pads %lld, %lld are out of range: compile the model again", (long long)stride,
                                (long long)dilation, (long long)begin, (long long)end);
             const std::int64_t room = input + begin + end - dilation * (kernel - 1) - 1;
-            if (room < 0) return failure("the kernel of W, %s, is larger than x", shape_text(weights.shape).c_str());
+            if (room < 0) return failure("the kernel of W, %s, is larger than x with its padding: feed larger inputs", shape_text(weights.shape).c_str());
             shape.input[to] = (std::int32_t)input;
             shape.output[to] = (std::int32_t)(room / stride + 1);
             shape.kernel[to] = (std::int32_t)kernel;
@@ -89,13 +91,14 @@ private:
             shape.pads[to] = (std::int32_t)begin;
         }
         if ((double)shape.input[2] * (double)shape.channels * (double)(shape.outputs + 16) >= 4294967296.0)
-            return failure("a row of x with W of shape %s needs more than 2^32 weights", shape_text(weights.shape).c_str());
+            return failure("a row of x with W of shape %s needs more than 2^32 weights: run without the kernel library", shape_text(weights.shape).c_str());
         return {};
     }
 
-    // The layer for that shape: the weights are packed once.
+    // The layer for that shape: weights that are always the same are packed once.
     std::shared_ptr<const Conv> packed(const ConvShape& shape, const float* weights) {
         const std::lock_guard<std::mutex> guard(making_);
+        if (!constant_) return std::make_shared<const Conv>(shape, weights, quantizer_, activation_);
         if (!conv_ || conv_->shape().input != shape.input || conv_->shape().batch != shape.batch)
             conv_ = std::make_shared<const Conv>(shape, weights, quantizer_, activation_);
         return conv_;
@@ -105,6 +108,7 @@ private:
     Activation activation_;
     std::vector<std::int64_t> strides_, pads_, dilations_;
     std::int64_t group_;
+    bool constant_;  // W is
     std::mutex making_;
     std::shared_ptr<const Conv> conv_;
 };
@@ -118,7 +122,7 @@ Failure make(NodeReader& reader, const Operator&, std::unique_ptr<Kernel>& kerne
     std::vector<std::int64_t> strides = reader.integers("strides"), pads = reader.integers("pads");
     std::vector<std::int64_t> dilations = reader.integers("dilations");
     kernel = std::make_unique<ConvKernel>(std::move(quantizer), activation, std::move(strides), std::move(pads),
-                                          std::move(dilations), reader.integer("group"));
+                                          std::move(dilations), reader.integer("group"), reader.constant(3));
     return {};
 }
 

@@ -15,9 +15,8 @@ public:
     Failure compute(Call& call) override {
         const Tensor x = call.input(0), index = call.input(1), linear = call.input(2), weights = call.input(3);
         if (!call.failed().empty()) return {};
-        if (weights.shape.size() != 2) return failure("W has %zu axes, not 2", weights.shape.size());
-        if (x.shape.empty() || x.shape.back() != weights.shape[0])
-            return failure("x of shape %s does not fit W of shape %s", shape_text(x.shape).c_str(),
+        if (weights.shape.size() != 2 || x.shape.empty() || x.shape.back() != weights.shape[0])
+            return failure("x of shape %s does not fit W of shape %s: feed what the model was compiled for", shape_text(x.shape).c_str(),
                            shape_text(weights.shape).c_str());
         Shape y_shape = x.shape;
         y_shape.back() = weights.shape[1];
@@ -26,18 +25,18 @@ public:
         if (!failed.empty()) return failed;
         const std::size_t inputs = (std::size_t)weights.shape[0], outputs = (std::size_t)weights.shape[1];
         if (quantizer_.deadbands() != 1 && quantizer_.deadbands() != inputs)
-            return failure("%zu deadbands for %zu inputs", quantizer_.deadbands(), inputs);
-        if (inputs >= 4294967296) return "W has more than 2^32 rows";
+            return failure("%zu deadbands for %zu inputs: compile the model again", quantizer_.deadbands(), inputs);
+        if (inputs >= 4294967296) return "W has more than 2^32 rows: run without the kernel library";
         void* y = call.output(0, y_shape);
         void* present_index = call.continued(1, index, quantizer_.index_bytes());
         void* present_linear = call.continued(2, linear, sizeof(float));
-        if (!call.failed().empty() || !x.size() || !outputs) return {};
+        if (!call.failed().empty() || !y_shape.elements()) return {};
         thread_local Scratch scratch;
         const Clock clock;
         Record* record = record_of(present_linear);
         const Done done = layer(inputs, outputs)
                               ->run(x.floats(), present_index, weights.floats(), (float*)present_linear, (float*)y,
-                                    x.size() / inputs, record && record->clip_limit >= 0, call.pool(), scratch);
+                                    y_shape.elements() / outputs, record && record->clip_limit >= 0, call.pool(), scratch);
         if (record) write_down(*record, done.changed, done.clipped, done.largest, done.sparse, clock.nanoseconds());
         return done.ok ? Failure{} : Failure("out of memory");
     }

@@ -101,6 +101,13 @@ std::vector<std::int64_t> NodeReader::integers(const char* name) {
     return values;
 }
 
+bool NodeReader::constant(std::size_t input) {
+    int constant = 0;
+    const ort::Value* value = nullptr;
+    if (ort::Status* status = ort::constant_input(api_, info_, input, &constant, &value)) ort::release(api_, status);
+    return constant != 0;
+}
+
 void Call::check(ort::Status* status) {
     if (!status) return;
     if (failed_.empty()) failed_ = "onnxruntime does not give a tensor";
@@ -131,7 +138,7 @@ Tensor Call::input(std::size_t number) {
         ort::release(api_, info);
         tensor.shape = Shape(sizes, rank);
     }
-    if (rank > Shape::kMostAxes && failed_.empty()) failed_ = failure("input %zu has %zu axes", number, rank);
+    if (rank > Shape::kMostAxes && failed_.empty()) failed_ = failure("input %zu has %zu axes, at most %zu are possible: run without the kernel library", number, rank, Shape::kMostAxes);
     check(ort::mutable_data(api_, const_cast<ort::Value*>(value), &tensor.data));
     return tensor;
 }

@@ -73,6 +73,8 @@ public:
     std::int64_t integer(const char* name);
     std::vector<float> reals(const char* name);
     std::vector<std::int64_t> integers(const char* name);
+    // Whether that input is the same in every call.
+    bool constant(std::size_t input);
 
     const std::string& name() const { return name_; }
     const Failure& failed() const { return failed_; }

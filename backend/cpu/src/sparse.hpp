@@ -76,7 +76,7 @@ void conv_sparse(const ConvRow& row) {
     Taken taken;
     taken.count = 0;
     const float* weights = row.segments[0].weights;
-    for (std::int32_t pixel = 0; pixel < row.pixels; ++pixel) {
+    for (std::int32_t pixel = row.first; pixel < row.last; ++pixel) {
         float* linear = row.linear + (std::size_t)pixel * row.apart;
         for (std::size_t number = 0; number < row.segment_count; ++number) {
             const Segment& segment = row.segments[number];
