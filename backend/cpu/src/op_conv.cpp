@@ -63,14 +63,15 @@ private:
                            pads_.size());
         for (const Shape* sizes : {&x.shape, &weights.shape})
             for (const std::int64_t size : *sizes)
-                if (size < 1 || size > 2147483647) return failure("x or W has an axis of size %lld: feed at least one element", (long long)size);
+                if (size < 1 || size > 2147483647)
+                    return failure("x or W has an axis of size %lld: feed at least one element", (long long)size);
         shape.batch = (std::size_t)x.shape[0];
         shape.channels = (std::size_t)x.shape[1];
         shape.outputs = (std::size_t)weights.shape[0];
         shape.group = (std::size_t)group_;
         if (group_ < 1 || x.shape[1] % group_ || weights.shape[0] % group_ || weights.shape[1] != x.shape[1] / group_)
-            return failure("x of shape %s does not fit W of shape %s in %lld groups: feed what the model was compiled for", shape_text(x.shape).c_str(),
-                           shape_text(weights.shape).c_str(), (long long)group_);
+            return failure("x of shape %s does not fit W of shape %s in %lld groups: feed what the model was compiled for",
+                           shape_text(x.shape).c_str(), shape_text(weights.shape).c_str(), (long long)group_);
         if (quantizer_.deadbands() != 1 && quantizer_.deadbands() != shape.channels)
             return failure("%zu deadbands for %zu channels: compile the model again", quantizer_.deadbands(), shape.channels);
         for (std::size_t axis = 0; axis + 2 < rank; ++axis) {
@@ -79,10 +80,12 @@ private:
             const std::int64_t dilation = dilations_[axis], begin = pads_[axis], end = pads_[rank - 2 + axis];
             if (stride < 1 || dilation < 1 || begin < 0 || end < 0 || stride > 65535 || dilation > 65535 || begin > 65535 ||
                 end > 65535)
-                return failure("stride %lld, dilation %lld or pads %lld, %lld are out of range: compile the model again", (long long)stride,
-                               (long long)dilation, (long long)begin, (long long)end);
+                return failure("stride %lld, dilation %lld or pads %lld, %lld are out of range: compile the model again",
+                               (long long)stride, (long long)dilation, (long long)begin, (long long)end);
             const std::int64_t room = input + begin + end - dilation * (kernel - 1) - 1;
-            if (room < 0) return failure("the kernel of W, %s, is larger than x with its padding: feed larger inputs", shape_text(weights.shape).c_str());
+            if (room < 0)
+                return failure("the kernel of W, %s, is larger than x with its padding: feed larger inputs",
+                               shape_text(weights.shape).c_str());
             shape.input[to] = (std::int32_t)input;
             shape.output[to] = (std::int32_t)(room / stride + 1);
             shape.kernel[to] = (std::int32_t)kernel;
@@ -91,7 +94,8 @@ private:
             shape.pads[to] = (std::int32_t)begin;
         }
         if ((double)shape.input[2] * (double)shape.channels * (double)(shape.outputs + 16) >= 4294967296.0)
-            return failure("a row of x with W of shape %s needs more than 2^32 weights: run without the kernel library", shape_text(weights.shape).c_str());
+            return failure("a row of x with W of shape %s needs more than 2^32 weights: run without the kernel library",
+                           shape_text(weights.shape).c_str());
         return {};
     }
 

@@ -16,8 +16,8 @@ public:
         const Tensor x = call.input(0), index = call.input(1), linear = call.input(2), weights = call.input(3);
         if (!call.failed().empty()) return {};
         if (weights.shape.size() != 2 || x.shape.empty() || x.shape.back() != weights.shape[0])
-            return failure("x of shape %s does not fit W of shape %s: feed what the model was compiled for", shape_text(x.shape).c_str(),
-                           shape_text(weights.shape).c_str());
+            return failure("x of shape %s does not fit W of shape %s: feed what the model was compiled for",
+                           shape_text(x.shape).c_str(), shape_text(weights.shape).c_str());
         Shape y_shape = x.shape;
         y_shape.back() = weights.shape[1];
         Failure failed = check_shape("past_index", index.shape, x.shape);

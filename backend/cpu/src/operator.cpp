@@ -138,7 +138,9 @@ Tensor Call::input(std::size_t number) {
         ort::release(api_, info);
         tensor.shape = Shape(sizes, rank);
     }
-    if (rank > Shape::kMostAxes && failed_.empty()) failed_ = failure("input %zu has %zu axes, at most %zu are possible: run without the kernel library", number, rank, Shape::kMostAxes);
+    if (rank > Shape::kMostAxes && failed_.empty())
+        failed_ = failure("input %zu has %zu axes, at most %zu are possible: run without the kernel library", number, rank,
+                          Shape::kMostAxes);
     check(ort::mutable_data(api_, const_cast<ort::Value*>(value), &tensor.data));
     return tensor;
 }
