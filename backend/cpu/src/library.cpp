@@ -16,8 +16,9 @@ REUSE_EXPORT reuse::ort::Status* RegisterCustomOps(reuse::ort::SessionOptions* o
     using namespace reuse;
     const ort::Api* api = base->get_api(ort::kApiVersion);
     if (!api) {
-        const std::string text = failure("ai.reuse kernels need onnxruntime of API version %u or later, this is version %s",
-                                         ort::kApiVersion, base->version_string());
+        const std::string text =
+            failure("ai.reuse kernels need onnxruntime of API version %u or later, this is version %s: update onnxruntime",
+                    ort::kApiVersion, base->version_string());
         return ort::create_status(base->get_api(1), ort::kNotImplemented, text.c_str());
     }
     shape_references = base->get_api(ort::kShapeReferenceVersion) != nullptr;
