@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 
 namespace reuse {
@@ -17,6 +18,10 @@ constexpr std::size_t kCachedWeights = 1 << 19;  // bytes of weights that pay to
 
 constexpr std::size_t kSegmentsAtOnce = 64;
 
+constexpr std::size_t kMovedBytes = 1 << 17;  // that are moved between channels first and last at once
+
+std::size_t rows_at_once(std::size_t row_floats) { return std::max<std::size_t>(1, kMovedBytes / (row_floats * sizeof(float))); }
+
 std::size_t up_to(std::size_t value, std::size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 }  // namespace
@@ -27,6 +32,7 @@ struct Conv::Working {
 
     Changes changes;           // `row_changes` of room each
     std::uint32_t* offsets;
+    std::uint8_t* bits;        // of `row_bits` bytes: which inputs changed
     std::uint32_t* starts;     // and by group
     std::uint32_t* bases;      // and by group: where the changes of the group begin
     std::uint32_t* counts;     // and by group
@@ -37,8 +43,9 @@ struct Conv::Working {
     std::uint8_t* wanted;      // as lists, as a spread row
     Row* rows;                 // by output row
     float* largest;            // by output row
-    char* own;                 // of this part of the work
-    std::size_t row_changes;
+    char* own;                 // of this part of the work: rows of x
+    char* split;               // of this part of the work: the changes of a row
+    std::size_t row_changes, row_bits;
 
     Changes of_row(std::size_t row) const { return {changes.inputs + row * row_changes, changes.deltas + row * row_changes}; }
 };
@@ -66,7 +73,10 @@ Conv::Conv(const ConvShape& shape, const float* weights, Quantizer quantizer, Ac
 
 void Conv::pack(const float* weights) {
     const std::size_t taps = (std::size_t)shape_.kernel[0] * shape_.kernel[1] * shape_.kernel[2], inputs = weight_channels_;
-    packed_.assign(groups_ * taps * inputs * padded_, 0.0f);
+    const std::size_t bytes = up_to(groups_ * taps * inputs * padded_ * sizeof(float), 64);
+    packed_ = {(float*)std::aligned_alloc(64, bytes), std::free};
+    if (!packed_) return;
+    std::memset(packed_.get(), 0, bytes);
     for (std::size_t group = 0; group < groups_; ++group)
         for (std::size_t output = 0; output < group_outputs_; ++output)
             for (std::size_t input = 0; input < inputs; ++input)
@@ -84,21 +94,35 @@ bool Conv::force(Method method) {
     return true;
 }
 
-std::size_t Conv::quantize_row(const ConvFrame& frame, std::size_t row, const Working& working, std::size_t& clipped) const {
+// Quantizes rows from `row` on, of which `last` is the end; returns the changes.
+std::size_t Conv::quantize_rows(const ConvFrame& frame, std::size_t row, std::size_t last, const Working& working,
+                                std::size_t& clipped) const {
     const std::size_t width = (std::size_t)shape_.input[2], channels = shape_.channels, count = width * channels;
-    const float* x = frame.x + row * count;
-    if (frame.x_order == Order::kChannelsFirst && channels > 1) {
-        const std::size_t pixels = shape_.input_pixels(), rows = pixels / width;
-        const float* from = frame.x + row / rows * channels * pixels + row % rows * width;
-        kernels().gather_channels(from, (float*)working.own, width, channels, pixels);
-        x = (const float*)working.own;
+    const std::size_t pixels = shape_.input_pixels(), rows = pixels / width;
+    const bool moves = frame.x_order == Order::kChannelsFirst && channels > 1;
+    const std::size_t at_once = moves ? rows_at_once(count) : 1;
+    std::size_t changed = 0;
+    while (row < last) {
+        // Some rows of one image: of each channel they lie side by side.
+        const std::size_t some = std::min({at_once, last - row, rows - row % rows});
+        const float* x = frame.x + row * count;
+        if (moves) {
+            const float* from = frame.x + row / rows * channels * pixels + row % rows * width;
+            kernels().gather_channels(from, (float*)working.own, some * width, channels, pixels);
+            x = (const float*)working.own;
+        }
+        for (std::size_t number = 0; number < some; ++number)
+            changed += quantize_row(frame, x + number * count, row + number, working, clipped);
+        row += some;
     }
-    Run run{x, (char*)frame.index + row * count * quantizer_.index_bytes(), nullptr, 0, count, 0, nullptr,
-            frame.clipped ? &clipped : nullptr};
-    if (groups_ == 1 && !depthwise_) {
-        run.pixel = (std::uint32_t)channels;
-        run.starts = working.starts + row * (width + 1);
-    }
+    return changed;
+}
+
+std::size_t Conv::quantize_row(const ConvFrame& frame, const float* x, std::size_t row, const Working& working,
+                               std::size_t& clipped) const {
+    const std::size_t channels = shape_.channels, count = (std::size_t)shape_.input[2] * channels;
+    const Run run{x, (char*)frame.index + row * count * quantizer_.index_bytes(), nullptr, 0, count,
+            groups_ == 1 && !depthwise_ ? working.bits + row * working.row_bits : nullptr, frame.clipped ? &clipped : nullptr};
     const std::size_t changed = quantizer_(run, working.of_row(row));
     working.changed[row] = (std::uint32_t)changed;
     working.wanted[row] = 0;
@@ -120,7 +144,7 @@ std::size_t Conv::quantize_row(const ConvFrame& frame, std::size_t row, const Wo
 void Conv::split_groups(std::size_t row, std::size_t count, const Working& working) const {
     const std::size_t width = (std::size_t)shape_.input[2];
     const Changes changes = working.of_row(row);
-    const Changes before{(std::uint32_t*)working.own, (float*)working.own + count};
+    const Changes before{(std::uint32_t*)working.split, (float*)working.split + count};
     std::memcpy(before.inputs, changes.inputs, count * sizeof(std::uint32_t));
     std::memcpy(before.deltas, changes.deltas, count * sizeof(float));
     std::uint32_t* starts = working.starts + row * groups_ * (width + 1);
@@ -194,13 +218,17 @@ double Conv::plan_row(std::size_t row, const Working& working) const {
                           (double)changes * shape_.kernel[2] / stride * (kProduct + kVector * width);
     const double dense = pixels * taps * (double)shape_.channels * kDenseVector * width;
     planned.method = forced_ ? forced_method_ : sparse < dense ? Method::kSparse : Method::kDense;
-    return std::min(sparse, dense);
+    return planned.method == Method::kSparse ? sparse : dense;
 }
 
 // What the loops want to know of a row's changes.
 void Conv::prepare_row(std::size_t row, const Working& working) const {
     const Changes changes = working.of_row(row);
     const std::size_t length = spread_pixels_ * group_channels_;
+    if (working.wanted[row] & Working::kLists && groups_ == 1) {
+        const std::size_t width = (std::size_t)shape_.input[2];
+        kernels().starts(working.bits + row * working.row_bits, shape_.channels, width, working.starts + row * (width + 1));
+    }
     if (working.wanted[row] & Working::kLists)
         kernels().offsets(changes.inputs, working.changed[row], (std::uint32_t)padded_, working.offsets + row * working.row_changes);
     if (!(working.wanted[row] & Working::kSpread)) return;
@@ -250,7 +278,7 @@ void Conv::correct_row(const ConvFrame& frame, std::size_t row, std::size_t bloc
             const std::size_t list = from * groups_ + group;
             if (!working.counts[list]) return;
             const std::size_t first = from * working.row_changes + working.bases[list];
-            const float* weights = packed_.data() + (group * kernel_rows + kernel_row) * row_weights + output;
+            const float* weights = packed_.get() + (group * kernel_rows + kernel_row) * row_weights + output;
             for (std::size_t kw = 0; kw < across_; ++kw) {
                 segments[call.segment_count] = {working.changes.deltas + first, working.offsets + first,
                                                 working.starts + list * ((std::size_t)shape_.input[2] + 1),
@@ -264,15 +292,16 @@ void Conv::correct_row(const ConvFrame& frame, std::size_t row, std::size_t bloc
     }
 }
 
-// y of a row; returns max |linear output|.
-float Conv::activate_row(const ConvFrame& frame, std::size_t row) const {
+// y of some rows of one image; returns max |linear output|.
+float Conv::activate_rows(const ConvFrame& frame, std::size_t row, std::size_t last) const {
     const std::size_t width = (std::size_t)shape_.output[2], pixels = shape_.output_pixels(), rows = pixels / width;
+    const std::size_t outputs = shape_.outputs, count = (last - row) * width;
     const float slope = activation_.slope, maximum = activation_.maximum;
-    const float* linear = frame.linear + row * width * shape_.outputs;
-    if (frame.y_order == Order::kChannelsLast || shape_.outputs == 1)
-        return kernels().activate(linear, frame.y + row * width * shape_.outputs, width * shape_.outputs, slope, maximum);
-    float* y = frame.y + row / rows * shape_.outputs * pixels + row % rows * width;
-    return kernels().activate_transposed(linear, y, width, shape_.outputs, pixels, slope, maximum);
+    const float* linear = frame.linear + row * width * outputs;
+    if (frame.y_order == Order::kChannelsLast || outputs == 1)
+        return kernels().activate(linear, frame.y + row * width * outputs, count * outputs, slope, maximum);
+    float* y = frame.y + row / rows * outputs * pixels + row % rows * width;
+    return kernels().activate_transposed(linear, y, count, outputs, pixels, slope, maximum);
 }
 
 Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const {
@@ -281,10 +310,12 @@ Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const
     const std::size_t output_rows = shape_.batch * (std::size_t)shape_.output[0] * (std::size_t)shape_.output[1];
     const double inputs = (double)input_rows * (double)row_inputs;
     const std::size_t quantizers = parts(input_rows, kQuantize * inputs);
-    const std::size_t own_bytes = up_to(row_inputs * 2 * sizeof(float), 64);
+    const std::size_t moved_bytes = up_to(rows_at_once(row_inputs) * row_inputs * sizeof(float), 64);
+    const std::size_t own_bytes = moved_bytes + up_to(row_inputs * 2 * sizeof(float), 64);
 
     Working working{};
     working.row_changes = row_inputs + 16;
+    working.row_bits = up_to(row_inputs / 8 + 16, 8);
     Layout layout;
     const std::size_t room = input_rows * working.row_changes * sizeof(float), lists = input_rows * groups_;
     const std::size_t places[] = {layout.add(room),
@@ -300,8 +331,9 @@ Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const
                                   layout.add(input_rows * sizeof(std::int32_t)),
                                   layout.add(input_rows * sizeof(std::int32_t)),
                                   layout.add(input_rows),
-                                  layout.add(output_rows * sizeof(Row))};
-    char* memory = (char*)scratch.take(layout.size());
+                                  layout.add(output_rows * sizeof(Row)),
+                                  layout.add(input_rows * working.row_bits)};
+    char* memory = packed_ ? (char*)scratch.take(layout.size()) : nullptr;
     if (!memory) return {false};
     working.changes = {(std::uint32_t*)(memory + places[0]), (float*)(memory + places[1])};
     working.offsets = (std::uint32_t*)(memory + places[2]);
@@ -316,16 +348,16 @@ Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const
     working.last = (std::int32_t*)(memory + places[11]);
     working.wanted = (std::uint8_t*)(memory + places[12]);
     working.rows = (Row*)(memory + places[13]);
+    working.bits = (std::uint8_t*)(memory + places[14]);
 
     std::atomic<std::size_t> changed{0}, clipped{0};
     auto quantize = [&](std::size_t part) {
         Working of_part = working;
         of_part.own = own + part * own_bytes;
-        std::size_t count = 0, at_end = 0;
-        const std::size_t last = input_rows * (part + 1) / quantizers;
-        for (std::size_t row = input_rows * part / quantizers; row < last; ++row)
-            count += quantize_row(frame, row, of_part, at_end);
-        changed += count;
+        of_part.split = of_part.own + moved_bytes;
+        std::size_t at_end = 0;
+        const std::size_t first = input_rows * part / quantizers, last = input_rows * (part + 1) / quantizers;
+        changed += quantize_rows(frame, first, last, of_part, at_end);
         clipped += at_end;
     };
     pool.run(quantizers, quantize);
@@ -355,11 +387,19 @@ Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const
     const double outputs = (double)output_rows * shape_.output[2] * (double)shape_.outputs;
     const bool together = blocks_ == 1;  // correct a row and write it while it is in cache
     const std::size_t cut = parts(output_rows, (together ? kActivate * outputs : 0) + cost / (double)blocks_);
+    const std::size_t image_rows = (std::size_t)shape_.output[0] * (std::size_t)shape_.output[1];
+    const std::size_t at_once = rows_at_once((std::size_t)shape_.output[2] * shape_.outputs);
+    auto some_rows = [&](std::size_t row, std::size_t last) {
+        return std::min({row + at_once, last, row - row % image_rows + image_rows});
+    };
     auto correct = [&](std::size_t number) {
         const std::size_t part = number % cut, last = output_rows * (part + 1) / cut;
-        for (std::size_t row = output_rows * part / cut; row < last; ++row) {
-            correct_row(frame, row, number / cut, working);
-            if (together) working.largest[row] = activate_row(frame, row);
+        for (std::size_t row = output_rows * part / cut; row < last;) {
+            const std::size_t end = some_rows(row, last);
+            for (std::size_t one = row; one < end; ++one) correct_row(frame, one, number / cut, working);
+            if (together) working.largest[row] = activate_rows(frame, row, end);
+            for (std::size_t one = row + 1; together && one < end; ++one) working.largest[one] = 0;
+            row = end;
         }
     };
     if (done.changed || together) pool.run(cut * blocks_, correct);
@@ -367,7 +407,12 @@ Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const
         const std::size_t writers = parts(output_rows, kActivate * outputs);
         auto write = [&](std::size_t part) {
             const std::size_t last = output_rows * (part + 1) / writers;
-            for (std::size_t row = output_rows * part / writers; row < last; ++row) working.largest[row] = activate_row(frame, row);
+            for (std::size_t row = output_rows * part / writers; row < last;) {
+                const std::size_t end = some_rows(row, last);
+                for (std::size_t one = row + 1; one < end; ++one) working.largest[one] = 0;
+                working.largest[row] = activate_rows(frame, row, end);
+                row = end;
+            }
         };
         pool.run(writers, write);
     }

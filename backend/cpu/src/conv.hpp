@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <vector>
 
 #include "gemm.hpp"
@@ -59,12 +60,15 @@ private:
 
     void pack(const float* weights);
     bool can(Method method) const;
-    std::size_t quantize_row(const ConvFrame& frame, std::size_t row, const Working& working, std::size_t& clipped) const;
+    std::size_t quantize_rows(const ConvFrame& frame, std::size_t row, std::size_t last, const Working& working,
+                              std::size_t& clipped) const;
+    std::size_t quantize_row(const ConvFrame& frame, const float* x, std::size_t row, const Working& working,
+                             std::size_t& clipped) const;
     void split_groups(std::size_t row, std::size_t count, const Working& working) const;
     double plan_row(std::size_t row, const Working& working) const;
     void prepare_row(std::size_t row, const Working& working) const;
     void correct_row(const ConvFrame& frame, std::size_t row, std::size_t block, const Working& working) const;
-    float activate_row(const ConvFrame& frame, std::size_t row) const;
+    float activate_rows(const ConvFrame& frame, std::size_t row, std::size_t last) const;
     template <typename Visit>
     void for_each_input_row(std::size_t row, Visit visit) const;
 
@@ -80,7 +84,7 @@ private:
     std::int32_t taps_;                                             // of a segment
     std::size_t block_outputs_, blocks_;                            // of a group, whose weights stay in cache
     std::size_t spread_pixels_;                                     // of a row with its padding
-    std::vector<float> packed_;                                     // [group, kernel.., channels, padded]
+    std::shared_ptr<float[]> packed_;  // [group, kernel.., channels, padded], aligned to vectors: a load across lines takes twice as long
 };
 
 }  // namespace reuse

@@ -26,7 +26,7 @@ Done Gemm::run(const float* x, void* index, const float* weights, float* linear,
     const Changes changes{(std::uint32_t*)(memory + inputs), (float*)(memory + deltas)};
     for (std::size_t row = 0; row < rows; ++row) {
         void* own = (char*)index + row * inputs_ * quantizer_.index_bytes();
-        const Run run{x + row * inputs_, own, nullptr, 0, inputs_, 0, nullptr,
+        const Run run{x + row * inputs_, own, nullptr, 0, inputs_, nullptr,
                       clipped ? &done.clipped : nullptr};
         const std::size_t count = quantizer_(run, changes);
         done.changed += count;

@@ -15,6 +15,7 @@ const Kernels REUSE_TABLE = {
     quantize<std::uint8_t>,
     quantize<std::uint16_t>,
     add_rows,
+    find_starts,
     find_offsets,
     conv_sparse,
     conv_dense,

@@ -28,8 +28,7 @@ struct Run {
     const float* deadband;  // one an input, negative where the past index is not consulted; null: `deadband_all`
     float deadband_all;
     std::size_t count;
-    std::uint32_t pixel;    // inputs a pixel; 0 where no starts are wanted
-    std::uint32_t* starts;  // count / pixel + 1 of them: changes before each pixel
+    std::uint8_t* bits = nullptr;     // null where nobody asks: a bit an input, set where it changed; 16 bytes more than needed
     std::size_t* clipped = nullptr;  // null where nobody asks: to which inputs at an end of the range are added
 };
 
@@ -71,6 +70,8 @@ struct Kernels {
     // linear[first..last) += sum of delta * weights[input], rows of `outputs` weights.
     void (*add_rows)(const Changes&, std::size_t count, const float* weights, std::size_t outputs, float* linear,
                      std::size_t first, std::size_t last);
+    // From the bits of a run, the changes before each of its pixels, and of all.
+    void (*starts)(const std::uint8_t* bits, std::size_t channels, std::size_t pixels, std::uint32_t* starts);
     // offsets[number] = inputs[number] * weights
     void (*offsets)(const std::uint32_t* inputs, std::size_t count, std::uint32_t weights, std::uint32_t* offsets);
     // Loops that add the corrections of an output row to its linear outputs.

@@ -11,20 +11,9 @@ namespace {
 
 constexpr std::size_t kBlock = 16;
 
-// Blocks of 16 inputs: the bits of those that changed, and the changes before the block.
-struct Blocks {
-    std::uint16_t* changed;
-    std::uint32_t* before;
-};
-
-inline void find_starts(const Run& run, const Blocks& blocks, std::size_t changes) {
-    const std::size_t pixels = run.count / run.pixel;
-    for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
-        const std::size_t input = pixel * run.pixel;
-        const std::uint32_t below = blocks.changed[input / kBlock] & ((1u << input % kBlock) - 1u);
-        run.starts[pixel] = blocks.before[input / kBlock] + (std::uint32_t)__builtin_popcount(below);
-    }
-    run.starts[pixels] = (std::uint32_t)changes;
+inline void store_bits(std::uint8_t* to, std::size_t start, std::uint32_t bits) {
+    to[start / 8] = (std::uint8_t)bits;
+    to[start / 8 + 1] = (std::uint8_t)(bits >> 8);
 }
 
 // The index of one input and what it changes by.
@@ -60,14 +49,13 @@ inline bool quantize_one(const Scale& scale, float x, Index& index, float deadba
 }
 
 template <typename Index>
-std::size_t quantize_plain(const Scale& scale, const Run& run, const Changes& changes, const Blocks& blocks,
-                           std::size_t first, std::size_t count) {
+std::size_t quantize_plain(const Scale& scale, const Run& run, const Changes& changes, std::size_t first,
+                           std::size_t count) {
     Index* index = (Index*)run.index;
     std::size_t clipped = 0;
     for (std::size_t start = first; start < run.count; start += kBlock) {
         const std::size_t end = start + kBlock < run.count ? start + kBlock : run.count;
         std::uint32_t bits = 0;
-        if (run.pixel) blocks.before[start / kBlock] = (std::uint32_t)count;
         for (std::size_t input = start; input < end; ++input) {
             float delta;
             const float deadband = run.deadband ? run.deadband[input] : run.deadband_all;
@@ -75,10 +63,10 @@ std::size_t quantize_plain(const Scale& scale, const Run& run, const Changes& ch
             changes.inputs[count] = (std::uint32_t)input;
             changes.deltas[count] = delta;
             count += changed;
-            clipped += (std::int32_t)index[input] == scale.low_end || (std::int32_t)index[input] == scale.high_end;
             bits |= (std::uint32_t)changed << (input - start);
+            clipped += (std::int32_t)index[input] == scale.low_end || (std::int32_t)index[input] == scale.high_end;
         }
-        if (run.pixel) blocks.changed[start / kBlock] = (std::uint16_t)bits;
+        if (run.bits) store_bits(run.bits, start, bits);
     }
     if (run.clipped) *run.clipped += clipped;
     return count;
@@ -96,9 +84,8 @@ inline void store_indices(std::uint16_t* to, __m512i value) {
 }
 
 // Whole blocks of a linear quantizer; returns the changes, and in `first` where the rest begins.
-template <typename Index, bool kByInput, bool kStarts, bool kClipped>
-std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& changes, const Blocks& blocks,
-                            std::size_t& first) {
+template <typename Index, bool kByInput, bool kBits, bool kClipped>
+std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& changes, std::size_t& first) {
     const __m512 step = _mm512_set1_ps(scale.step), inverse = _mm512_set1_ps(scale.inv_step);
     const __m512 zero = _mm512_set1_ps(scale.zero), top = _mm512_set1_ps(scale.top), nothing = _mm512_setzero_ps();
     const __m512 everywhere = _mm512_set1_ps(run.deadband_all);
@@ -118,10 +105,7 @@ std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& c
         const __mmask16 far = _mm512_cmp_ps_mask(_mm512_abs_ps(_mm512_sub_ps(x, past_value)), deadband, _CMP_NLE_UQ);
         const __m512i present = _mm512_mask_cvtps_epi32(past, far, nearest);
         const __mmask16 changed = _mm512_cmpneq_epi32_mask(present, past);
-        if (kStarts) {
-            blocks.before[start / kBlock] = (std::uint32_t)count;
-            blocks.changed[start / kBlock] = (std::uint16_t)changed;
-        }
+        if (kBits) store_bits(run.bits, start, changed);
         const __m512 delta = _mm512_sub_ps(_mm512_mul_ps(_mm512_sub_ps(nearest, zero), step), past_value);
         // Compressed in a register and stored whole: a compressing store to memory is slow on some processors.
         _mm512_storeu_si512(changes.inputs + count, _mm512_maskz_compress_epi32(changed, input));
@@ -143,32 +127,19 @@ std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& c
 
 template <typename Index>
 std::size_t quantize(const Scale& scale, const Run& run, const Changes& changes) {
-    constexpr std::size_t kOnStack = 2048;
-    const std::size_t needed = run.pixel ? run.count / kBlock + 1 : 0;
-    std::uint16_t changed_here[kOnStack];
-    std::uint32_t before_here[kOnStack];
-    const bool fits = needed <= kOnStack;
-    Blocks blocks{fits ? changed_here : new std::uint16_t[needed], fits ? before_here : new std::uint32_t[needed]};
-    if (needed) blocks.changed[needed - 1] = 0;
     std::size_t first = 0, count = 0;
 #if defined(__AVX512F__)
     if (!scale.centroids) {
-        using Loop = std::size_t (*)(const Scale&, const Run&, const Changes&, const Blocks&, std::size_t&);
+        using Loop = std::size_t (*)(const Scale&, const Run&, const Changes&, std::size_t&);
         static constexpr Loop kLoops[2][2][2] = {
             {{quantize_linear<Index, false, false, false>, quantize_linear<Index, false, false, true>},
              {quantize_linear<Index, false, true, false>, quantize_linear<Index, false, true, true>}},
             {{quantize_linear<Index, true, false, false>, quantize_linear<Index, true, false, true>},
              {quantize_linear<Index, true, true, false>, quantize_linear<Index, true, true, true>}}};
-        count = kLoops[run.deadband != nullptr][run.pixel != 0][run.clipped != nullptr](scale, run, changes, blocks, first);
+        count = kLoops[run.deadband != nullptr][run.bits != nullptr][run.clipped != nullptr](scale, run, changes, first);
     }
 #endif
-    count = quantize_plain<Index>(scale, run, changes, blocks, first, count);
-    if (run.pixel) find_starts(run, blocks, count);
-    if (!fits) {
-        delete[] blocks.changed;
-        delete[] blocks.before;
-    }
-    return count;
+    return quantize_plain<Index>(scale, run, changes, first, count);
 }
 
 }  // namespace

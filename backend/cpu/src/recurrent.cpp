@@ -29,7 +29,7 @@ const float* product(const RecurrentFrame& frame, std::size_t number, const floa
     const std::size_t outputs = operand.outputs;
     char* index = (char*)operand.index + row * operand.inputs * operand.quantizer->index_bytes();
     working.clipped[number] = 0;
-    const std::size_t count = (*operand.quantizer)({values, index, nullptr, 0, operand.inputs, 0, nullptr,
+    const std::size_t count = (*operand.quantizer)({values, index, nullptr, 0, operand.inputs, nullptr,
                                                     operand.clipped ? &working.clipped[number] : nullptr},
                                                    changes);
     working.changed[number] += count;

@@ -100,6 +100,24 @@ void conv_sparse(const ConvRow& row) {
     }
 }
 
+void find_starts(const std::uint8_t* bits, std::size_t channels, std::size_t pixels, std::uint32_t* starts) {
+    std::uint32_t before = 0;
+    std::size_t bit = 0;
+    for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
+        starts[pixel] = before;
+        for (std::size_t left = channels; left;) {
+            std::uint64_t word;
+            std::memcpy(&word, bits + bit / 8, sizeof word);
+            const std::size_t some = left < 56 ? left : 56;  // what a word has behind seven bits of the inputs before
+            word = word >> bit % 8 & ((1ull << some) - 1);
+            before += (std::uint32_t)__builtin_popcountll(word);
+            bit += some;
+            left -= some;
+        }
+    }
+    starts[pixels] = before;
+}
+
 void find_offsets(const std::uint32_t* inputs, std::size_t count, std::uint32_t weights, std::uint32_t* offsets) {
     for (std::size_t number = 0; number < count; ++number) offsets[number] = inputs[number] * weights;
 }
