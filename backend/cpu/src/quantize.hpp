@@ -110,12 +110,12 @@ std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& c
         // Compressed in a register and stored whole: a compressing store to memory is slow on some processors.
         _mm512_storeu_si512(changes.inputs + count, _mm512_maskz_compress_epi32(changed, input));
         _mm512_storeu_ps(changes.deltas + count, _mm512_maskz_compress_ps(changed, delta));
-        count += (std::size_t)__builtin_popcount(changed);
+        count += (std::size_t)__builtin_popcount(bits_of(changed));
         input = _mm512_add_epi32(input, _mm512_set1_epi32(kBlock));
         store_indices(index + start, present);
         if (kClipped) {
             const __mmask16 at_end = _mm512_cmpeq_epi32_mask(present, low_end) | _mm512_cmpeq_epi32_mask(present, high_end);
-            clipped += (std::size_t)__builtin_popcount(at_end);
+            clipped += (std::size_t)__builtin_popcount(bits_of(at_end));
         }
     }
     if (kClipped) *run.clipped += clipped;

@@ -46,6 +46,15 @@ inline Vector splat(float value) {
 #endif
 }
 
+#if defined(__AVX512F__)
+// In a general register at once: gcc 12 may spill the 16 bits of a mask and take 32 back.
+inline std::uint32_t bits_of(__mmask16 mask) {
+    std::uint32_t bits = mask;
+    asm("" : "+r"(bits));
+    return bits;
+}
+#endif
+
 // The first `count` lanes, zeros behind them.
 inline Vector load_some(const float* from, std::size_t count) {
 #if defined(__AVX512F__)

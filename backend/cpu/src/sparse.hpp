@@ -72,22 +72,53 @@ inline void add_all(Taken& taken, const float* weights, std::size_t outputs, flo
     taken.count = 0;
 }
 
+// The changes before each pixel, of all segments together; where they begin at one pixel and the row is not too long.
+struct Before {
+    static constexpr std::int32_t kMost = 2048;
+
+    std::uint32_t changes[kMost + kLanes];
+    bool known;
+
+    explicit Before(const ConvRow& row) : known(row.width < kMost) {
+        for (std::size_t number = 1; number < row.segment_count; ++number) known = known && row.shifts[number] == row.shifts[0];
+        if (!known) return;
+        const std::size_t count = (std::size_t)row.width + 1;
+        std::memcpy(changes, row.segments[0].starts, count * sizeof(std::uint32_t));
+        for (std::size_t number = 1; number < row.segment_count; ++number)
+            for (std::size_t pixel = 0; pixel < count; ++pixel) changes[pixel] += row.segments[number].starts[pixel];
+    }
+};
+
+// The input pixels of a segment that an output pixel takes.
+struct Window {
+    std::int32_t start, first, last;
+
+    Window(const ConvRow& row, std::size_t segment, std::int32_t pixel)
+        : start(pixel * row.stride + row.shifts[segment]),
+          first(start < 0 ? 0 : start),
+          last(start + row.taps > row.width ? row.width : start + row.taps) {}
+};
+
 void conv_sparse(const ConvRow& row) {
     Taken taken;
     taken.count = 0;
+    const Before before(row);
     const float* weights = row.segments[0].weights;
     for (std::int32_t pixel = row.first; pixel < row.last; ++pixel) {
+        if (before.known) {
+            const Window window(row, 0, pixel);
+            if (window.last <= window.first || before.changes[window.first] == before.changes[window.last]) continue;
+        }
         float* linear = row.linear + (std::size_t)pixel * row.apart;
         for (std::size_t number = 0; number < row.segment_count; ++number) {
             const Segment& segment = row.segments[number];
-            const std::int32_t start = pixel * row.stride + row.shifts[number], end = start + row.taps;
-            const std::int32_t first = start < 0 ? 0 : start, last = end > row.width ? row.width : end;
-            if (last <= first) continue;
+            const Window window(row, number, pixel);
+            if (window.last <= window.first) continue;
             // Offsets count from pixel 0, weights from the first tap.
             const std::int32_t moved = (std::int32_t)(segment.weights - weights) -
-                                       start * (std::int32_t)row.channels * (std::int32_t)row.padded;
-            std::size_t from = segment.starts[first];
-            const std::size_t to = segment.starts[last];
+                                       window.start * (std::int32_t)row.channels * (std::int32_t)row.padded;
+            std::size_t from = segment.starts[window.first];
+            const std::size_t to = segment.starts[window.last];
             while (to - from > Taken::kRoom - taken.count) {
                 const std::size_t some = Taken::kRoom - taken.count;
                 copy_moved(segment.offsets + from, segment.deltas + from, some, moved, taken);
