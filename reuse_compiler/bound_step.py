@@ -50,6 +50,7 @@ class BoundStep:
         self._session, self._name = session, name
         self._order = [spec.name for spec in outputs]
         self._small_inputs = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in inputs if _small(spec)}
+        self._large_inputs = [spec.name for spec in inputs if not _small(spec)]
         self._small_outputs = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in outputs if _small(spec)}
         self._large_outputs = [spec.name for spec in outputs if not _small(spec)]
         self._state = (past, present)  # kept alive
@@ -62,12 +63,10 @@ class BoundStep:
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
         """One frame. Raises ModelError where onnxruntime cannot run it."""
-        for name, array in inputs.items():
-            held = self._small_inputs.get(name)
-            if held is None:
-                _bind(self._binding.bind_input, name, array)
-            else:
-                np.copyto(held, array)
+        for name, held in self._small_inputs.items():
+            np.copyto(held, inputs[name])
+        for name in self._large_inputs:
+            _bind(self._binding.bind_input, name, inputs[name])
         if self._large_outputs:
             self._bind_large_outputs()  # anew each time: else the next frame writes into the arrays given out
         try:

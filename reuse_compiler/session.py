@@ -103,6 +103,7 @@ class Session:
         self._fed_back = dict(self._network.feedback if state is None else state)
         self._streamed = expected_inputs(self.inputs, self._fed_back)
         self._adaptive = adaptive
+        self._finite = frozenset[str]() if adaptive else self._network.read_by_sites
         self._allocate()
 
     def _allocate(self) -> None:
@@ -154,6 +155,8 @@ class Session:
         return self._counted if self._counted is not None else self._count_changes()
 
     def _count_changes(self) -> dict[str, int]:
+        if not self._reused:
+            return dict(self._network.sizes)
         if self._watch is not None:
             return {site: int(self._watch.of(site)["changed"]) for site in self._network.sites}
         return {
@@ -227,13 +230,14 @@ class Session:
         may be left out. Raises StreamError where they do not fit, or one that a site's input is computed from is not
         finite, and then the state is as it was.
         """
-        given = conform(inputs, self._streamed, self._fed_back, "frame", finite=self._network.read_by_sites)
+        given = conform(inputs, self._streamed, self._fed_back, "frame", finite=self._finite)
         arrays = {**given, **self._feedback.held} if self._fed_back else given
-        if self._switch is None:
+        switch = self._switch
+        if switch is None:
             return self._run(arrays)
-        reuses, began = self._switch.reuses, perf_counter_ns()
-        outputs = self._run(arrays) if reuses else self._run_dense(arrays)
-        self._switch.took(perf_counter_ns() - began)
+        began = perf_counter_ns()
+        outputs = self._run(arrays) if switch.reuses else self._run_dense(arrays)
+        switch.took(perf_counter_ns() - began)
         return outputs
 
     def _run(self, arrays: Arrays) -> Arrays:
@@ -266,7 +270,7 @@ class Session:
         if self._fed_back:
             self._feedback.take(outputs)
         self._anew = self._reused = False
-        self._counted = dict(self._network.sizes)
+        self._counted = None
         self._tally.frames += 1
         self._tally.dense += 1
         return outputs

@@ -63,9 +63,9 @@ def conform(
     if len(arrays) != len(specs) or any(spec.name not in arrays for spec in specs):
         raise _wrong_names(arrays.keys(), [spec.name for spec in specs], state, where)
     conformed = {spec.name: _conform_one(arrays[spec.name], spec, where) for spec in specs}
-    for name, array in conformed.items():
-        if finite is None or name in finite:
-            _check_finite(array, name, where)
+    for name in conformed if finite is None else finite:
+        if name in conformed:
+            _check_finite(conformed[name], name, where)
     return conformed
 
 

@@ -1,0 +1,194 @@
+"""Whole models on this CPU: adaptive sessions against stock onnxruntime, on recordings and where nothing repeats.
+
+``python -m benchmarks.cpu FOLDER`` writes docs/cpu.md; FOLDER is a recordings kit. ``--only NAME`` measures some models and
+prints their rows alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter_ns
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from benchmarks.budgets import BUDGETS
+from benchmarks.workloads import Workload, autopilot_workload, light_workload, recorded_workload
+from reuse_compiler.backend.accelerator.hardware import load_hardware
+from reuse_compiler.backend.cpu import instruction_set, library
+from reuse_compiler.bench.benching import bench
+from reuse_compiler.bench.report import BenchReport
+from reuse_compiler.budget_fit import fit_to_budget
+from reuse_compiler.compiling import compile_model
+from reuse_compiler.directory import CompiledDirectory
+from reuse_compiler.fitting import fit
+from reuse_compiler.machine_costs import machine_name
+from reuse_compiler.models import autopilot
+from reuse_compiler.onnx_session import open_session
+from reuse_compiler.passes.rewrite import rewrite
+from reuse_compiler.profiling import profile
+from reuse_compiler.session import Session
+from reuse_compiler.streams import open_stream
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "cpu.md"
+PAIRS = ("pilotnet@highway", "ultraface@asl_book", "kws@speech_10ms", "silero_vad@speech")
+LIGHT = (
+    "bvlc_alexnet",
+    "densenet121",
+    "inception_v1",
+    "inception_v2",
+    "resnet50",
+    "shufflenet",
+    "squeezenet",
+    "vgg19",
+    "zfnet512",
+)
+_AUTOPILOT_FRAMES = 400
+_NOISE_FRAMES = 200
+_REPEATED = 12
+
+_TEXT = """# Whole models on a CPU
+
+<!-- Written by `python -m benchmarks.cpu FOLDER`, where FOLDER holds the recordings and models. -->
+
+One core of {machine}, kernels for {instructions}. Stock onnxruntime runs the model as its user has it, all optimizations on; an adaptive
+session runs the compiled one, in turns of sixteen frames, the first four of each not timed; medians.
+
+## Streams
+
+Plans of `--budget 1 % --objective cpu_time` (the budgets of [budgets.md](budgets.md)), fitted on the first half of a recording and timed on the second.
+
+{streams}
+
+*loss* is in terms of the budget's metric, over its limit where that is above 1. *dense* is the share of the frames that the session ran without
+reuse because they would have taken longer with it; then the two sides do the same work. *every n-th frame* and *skip* are what a user
+could do instead: the loss of running every n-th frame alone, over the same limit, with the largest n that keeps it, or 2; and the speedup of not running frames whose inputs moved little,
+at no more loss than the plan's.
+
+## Where nothing repeats
+
+Plans of 32 clusters, fitted on one picture over and over; then noise, {noise} frames. Seeded weights. The ratio is stock over session, above
+1 is faster.
+
+{light}
+"""
+
+
+def stream_row(workload: Workload, budget: str, first: int, frames: int) -> list[str]:
+    """Fit on the first frames, time on the rest."""
+    samples = list(workload.stream)
+    parts = [
+        open_stream([frame.inputs for frame in some], workload.model.inputs, state=workload.state)
+        for some in (samples[:first], samples[first:frames])
+    ]
+    plan = fit_to_budget(workload.model, parts[0], budget, state=workload.state, objective="cpu_time")
+    with TemporaryDirectory(prefix="cpu-") as folder:
+        compile_model(workload.model, plan, Path(folder) / "out", stream=None, hardware=load_hardware("isca18"))
+        report = bench(CompiledDirectory.open(Path(folder) / "out"), parts[1], model=workload.model, threads=1)
+    return _cells(workload.name, report, sum(site.mode == "reuse" for site in plan.sites), len(plan.sites))
+
+
+def _cells(name: str, report: BenchReport, reused: int, sites: int) -> list[str]:
+    limit = report.accuracy.budget or 1.0
+    every, skips = report.alternatives.every_nth, (report.alternatives.skip_max, report.alternatives.skip_mean)
+    still = max((skip.speedup for skip in skips if skip is not None), default=1.0)
+    return [
+        name,
+        f"{reused} of {sites}",
+        f"{report.similarity:.1%}",
+        f"{report.accuracy.value / limit:.2f}",
+        f"{report.dense_ms:.3f}",
+        f"{report.reuse_ms:.3f}",
+        f"{report.speedup:.2f}",
+        f"{report.dense_frames / report.frames:.0%}",
+        "-" if every is None else f"{every.n}: {every.loss / limit:.2f}",
+        f"{still:.2f}",
+    ]
+
+
+def light_row(name: str) -> list[str]:
+    """A plan for one picture, and then noise."""
+    workload = light_workload(name, _REPEATED)
+    [first, *_] = list(workload.stream)
+    spec = workload.model.inputs[0]
+    still = open_stream([first.inputs] * _REPEATED, workload.model.inputs)
+    plan = fit(workload.model, profile(workload.model, still, threads=1), clusters=32)
+    session = Session(rewrite(workload.model, plan), threads=1, adaptive=True)
+    stock = open_session(workload.model.ir, 1, name)
+    for _ in range(_REPEATED):
+        session.run(first.inputs)
+    taken: dict[str, list[int]] = {"stock": [], "session": []}
+    for x in _noise(spec.shape):
+        frame = {spec.name: x}
+        began = perf_counter_ns()
+        stock.run(None, frame)
+        between = perf_counter_ns()
+        session.run(frame)
+        taken["session"].append(perf_counter_ns() - between)
+        taken["stock"].append(between - began)
+    times = {side: float(np.median(some)) / 1e6 for side, some in taken.items()}
+    share = session.statistics.dense_frames / _NOISE_FRAMES
+    ratio = times["stock"] / times["session"]
+    return [name, f"{times['stock']:.2f}", f"{times['session']:.2f}", f"{ratio:.2f}", f"{share:.0%}"]
+
+
+def _noise(shape: tuple[int, ...]) -> Iterator[NDArray[Any]]:
+    generator = np.random.default_rng(3)
+    for _ in range(_NOISE_FRAMES):
+        yield generator.standard_normal(shape).astype(np.float32)
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def main(
+    kit: Annotated[Path, typer.Argument(help="Folder of the recordings kit.")],
+    only: Annotated[
+        list[str] | None, typer.Option(help="Models whose name has this; prints, and writes nothing.")
+    ] = None,
+) -> None:
+    """Measure every model and write the page."""
+    path = library()
+    if path is None:
+        raise SystemExit("this build has no kernel library: install it where a C++ compiler is found")
+
+    def wanted(name: str) -> bool:
+        return not only or any(part in name for part in only)
+
+    streams, light = [], []
+    for pair in filter(wanted, PAIRS):
+        workload = recorded_workload(kit, pair, None)
+        frames = sum(1 for _ in workload.stream)
+        streams.append(stream_row(workload, BUDGETS[pair.partition("@")[0]], frames // 2, frames))
+        print(" | ".join(streams[-1]), flush=True)
+    if wanted("autopilot"):
+        workload = autopilot_workload(_AUTOPILOT_FRAMES)
+        assert autopilot.path().is_file()
+        streams.append(stream_row(workload, "relrmse<=0.1", _AUTOPILOT_FRAMES // 2, _AUTOPILOT_FRAMES))
+        print(" | ".join(streams[-1]), flush=True)
+    for name in filter(wanted, LIGHT):
+        light.append(light_row(name))
+        print(" | ".join(light[-1]), flush=True)
+    if only:
+        return
+    stream_heads = ["stream", "sites with reuse", "similarity", "loss", "stock ms", "session ms", "speedup", "dense"]
+    stream_heads += ["every n-th frame: loss", "skip: speedup"]
+    text = _TEXT.format(
+        machine=machine_name(),
+        instructions=instruction_set(path),
+        noise=_NOISE_FRAMES,
+        streams=_table(stream_heads, streams),
+        light=_table(["model", "stock ms", "session ms", "ratio", "dense"], light),
+    )
+    PAGE.write_text(text)
+    print(f"wrote {PAGE}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
