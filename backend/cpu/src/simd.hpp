@@ -27,6 +27,7 @@ constexpr std::size_t kLongestSum = 512;
 
 typedef float Vector __attribute__((vector_size(4 * kLanes)));
 typedef std::int32_t Integers __attribute__((vector_size(4 * kLanes)));
+typedef std::uint32_t Naturals __attribute__((vector_size(4 * kLanes)));
 
 inline Vector load(const float* from) {
     Vector value;

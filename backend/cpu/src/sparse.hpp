@@ -17,13 +17,13 @@ struct Taken {
     std::size_t count;
 };
 
-// Copies 16 at a time, the last of them beyond what is asked for.
-inline void copy_moved(const std::uint32_t* offsets, const float* deltas, std::size_t count, std::int32_t moved, Taken& taken) {
+// Copies 16 at a time, the last of them beyond what is asked for. Offsets are numbers modulo 2^32.
+inline void copy_moved(const std::uint32_t* offsets, const float* deltas, std::size_t count, std::uint32_t moved, Taken& taken) {
     std::int32_t* to = taken.offsets + taken.count;
     float* values = taken.deltas + taken.count;
     for (std::size_t done = 0; done < count; done += 16)
         for (std::size_t part = done; part < done + 16; part += kLanes) {
-            Integers some;
+            Naturals some;
             std::memcpy(&some, offsets + part, sizeof some);
             some += moved;
             std::memcpy(to + part, &some, sizeof some);
@@ -115,8 +115,8 @@ void conv_sparse(const ConvRow& row) {
             const Window window(row, number, pixel);
             if (window.last <= window.first) continue;
             // Offsets count from pixel 0, weights from the first tap.
-            const std::int32_t moved = (std::int32_t)(segment.weights - weights) -
-                                       window.start * (std::int32_t)row.channels * (std::int32_t)row.padded;
+            const std::uint32_t moved =
+                (std::uint32_t)(segment.weights - weights) - (std::uint32_t)window.start * row.channels * row.padded;
             std::size_t from = segment.starts[window.first];
             const std::size_t to = segment.starts[window.last];
             while (to - from > Taken::kRoom - taken.count) {
@@ -187,7 +187,13 @@ void add_few_rows(const Changes& changes, std::size_t count, const float* weight
                   std::size_t first, std::size_t last) {
     const std::uint32_t* inputs = changes.inputs;
     const float* deltas = changes.deltas;
-    for (; count >= 8; count -= 8, inputs += 8, deltas += 8) add_some_rows<8>(inputs, deltas, weights, outputs, linear, first, last);
+    for (; count >= 8; count -= 8, inputs += 8, deltas += 8) {
+        const std::size_t ahead = count - 8 < 8 ? count - 8 : 8;  // the beginnings of the next rows, which nothing foresees
+        for (std::size_t row = 8; row < 8 + ahead; ++row)
+            for (std::size_t line = 0; line < 4; ++line)
+                __builtin_prefetch(weights + inputs[row] * outputs + first + line * 16);
+        add_some_rows<8>(inputs, deltas, weights, outputs, linear, first, last);
+    }
     if (count >= 4) {
         add_some_rows<4>(inputs, deltas, weights, outputs, linear, first, last);
         count -= 4, inputs += 4, deltas += 4;
