@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Empty: install without the native kernels where no compiler is found.
 REQUIRE_NATIVE ?= 1
 
-.PHONY: demo test lint format docs conformance bench clean
+.PHONY: demo test lint format docs conformance sanitize bench clean
 
 demo: $(STAMP)
 	$(BIN)/reusec demo
@@ -29,6 +29,10 @@ docs: $(STAMP)
 
 conformance: $(STAMP)
 	$(BIN)/python -m tests.conformance
+
+# The native kernels with the sanitizers of the compiler; three minutes.
+sanitize: $(STAMP)
+	$(BIN)/python -m tests.backend.cpu.sanitize
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,74 @@
+"""Builds the kernels with sanitizers and runs their tests: ``python -m tests.backend.cpu.sanitize [--quick]``.
+
+Address and undefined behaviour under onnxruntime; threads in a program of their own (threads.cpp). With every instruction set
+that the machine has, or with ``--quick`` the one that it prefers.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.backend.cpu.test_instruction_sets import KERNEL_TESTS, ROOT, SETS, chosen
+
+_MARKS = ("runtime error:", "ERROR: AddressSanitizer", "WARNING: ThreadSanitizer")
+_TESTS = (*KERNEL_TESTS, "test_bad_input.py")
+
+
+def build(folder: Path, *options: str) -> None:
+    """The library with `options` of CMake, in `folder`."""
+    configure = ["cmake", "-S", str(ROOT / "backend" / "cpu"), "-B", str(folder), "-DCMAKE_BUILD_TYPE=RelWithDebInfo"]
+    _run([*configure, *options], {})
+    _run(["cmake", "--build", str(folder), "--parallel", "2"], {})
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr).splitlines()
+        first = next((number for number, line in enumerate(said) if any(mark in line for mark in _MARKS)), None)
+        sys.exit("\n".join([" ".join(command), *(said[-60:] if first is None else said[first : first + 20])]))
+
+
+def _preloaded() -> str:
+    """The runtime of the sanitizers, which has to come before Python's own libraries."""
+    names = ("libasan.so", "libubsan.so")
+    command = [os.environ.get("CXX", "c++"), "-print-file-name="]
+    found = [
+        subprocess.run([command[0], command[1] + name], capture_output=True, text=True, check=True) for name in names
+    ]
+    return ":".join(one.stdout.strip() for one in found)
+
+
+def main(quick: bool) -> None:
+    """Exits with what a sanitizer, a test or a compiler said first."""
+    with TemporaryDirectory() as temporary:
+        addresses, threads = Path(temporary) / "addresses", Path(temporary) / "threads"
+        build(addresses, "-DREUSE_SANITIZE=address,undefined")
+        build(threads, "-DREUSE_SANITIZE=thread", "-DREUSE_THREADS_TEST=ON")
+        library = addresses / "libreuse_kernels.so"
+        sets = [""] if quick else [name for name in SETS if chosen(library, name, _preloaded()) == name]
+        for name in sets:
+            own = {"REUSE_KERNELS": name} if name else {}
+            files = [str(Path(__file__).parent / file) for file in _TESTS]
+            _run(
+                [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", *files],
+                {
+                    **own,
+                    "REUSE_TEST_LIBRARY": str(library),
+                    "LD_PRELOAD": _preloaded(),
+                    "ASAN_OPTIONS": "detect_leaks=0",  # Python itself leaks
+                    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+                },
+            )
+            _run([str(threads / "threads")], {**own, "TSAN_OPTIONS": "exitcode=66"})
+            print(f"{name or 'the preferred instruction set'}: clean", flush=True)
+
+
+if __name__ == "__main__":
+    main("--quick" in sys.argv[1:])
