@@ -10,9 +10,9 @@ namespace {
 
 // Nanoseconds on one core, to tell what is worth a thread: the order of magnitude is enough.
 constexpr double kQuantize = 0.2, kActivate = 0.2;
-// The same of the loops: a pixel and each segment of it, a change, and a product of each with a vector of 16 outputs. Measured on
+// The same of the loops: a pixel and each segment of it, and a product of a change with a vector of 16 outputs. Measured on
 // layers of 1 to 256 channels.
-constexpr double kPixel = 14, kSegment = 4, kChange = 0.3, kProduct = 0.12, kVector = 0.3, kDenseVector = 0.19, kDepthwise = 0.3;
+constexpr double kPixel = 14, kSegment = 4, kProduct = 0.12, kVector = 0.3, kDenseVector = 0.19, kDepthwise = 0.3;
 
 constexpr std::size_t kCachedWeights = 1 << 19;  // bytes of weights that pay to go over all rows with, before the next
 
