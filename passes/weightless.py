@@ -23,6 +23,7 @@ def without_weights(model: ir.Model) -> Iterator[onnx.ModelProto]:
     graph = model.graph
     count = len(graph.inputs)
     version = model.ir_version
+    order = list(graph.initializers.values())
     large = {
         name: value
         for name, value in graph.initializers.items()
@@ -40,5 +41,6 @@ def without_weights(model: ir.Model) -> Iterator[onnx.ModelProto]:
     finally:
         model.ir_version = version
         del graph.inputs[count:]
-        for value in large.values():
+        for value in order:  # in the order that they had: a file written now is the one written before
+            graph.initializers.pop(str(value.name), None)
             graph.register_initializer(value)
