@@ -93,6 +93,10 @@ class ReuseNetwork:
         Names of the reuse nodes that compute everything, and why.
     idle : dict of str to array
         Past state, by input name, of the sites of `dense` where a sequence starts: read-only views.
+    kept : int
+        Sites of the file whose state outlives a frame, those of `dense` too.
+    rows : list of int
+        Which of them the sites of `nodes` are.
     sha256 : str
         Hexadecimal SHA-256 of the file, external data included.
     inputs, outputs : tuple of TensorSpec
@@ -141,6 +145,8 @@ class ReuseNetwork:
         properties = self._ir.metadata_props
         self.feedback: dict[str, str] = json.loads(properties.get("reuse.state", "{}"))
         self.schedule, self.guard = _schedule(properties, slots), _guard(properties, slots)
+        kept = [slot.site for slot in slots if not slot.reverse]
+        self.kept = len(kept)
         self.dense = {} if costs is None else never_faster(self._ir, costs)
         if self.dense:
             for slot in slots:
@@ -156,6 +162,7 @@ class ReuseNetwork:
         self._session = open_session(source, threads, self._name, kernels, spin=costs is not None or spin)
         self.sites = tuple(slot.site for slot in slots)
         self.nodes = {slot.site: _state_names(slot) for slot in slots if not slot.reverse}
+        self.rows = [kept.index(site) for site in self.nodes]
         self.recurrent = {slot.site: _step_names(slot) for slot in slots if slot.steps is not None}
         self.initial: Arrays = {}
         for slot in slots:

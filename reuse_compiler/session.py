@@ -36,6 +36,7 @@ Arrays = dict[str, NDArray[Any]]
 Executor = Literal["native", "portable"]
 
 _TRIAL_RUNS = 5
+_DRIFT = "reuse.drift"
 
 
 class Session:
@@ -102,7 +103,7 @@ class Session:
         self.model_sha256 = self._network.sha256
         self._fed_back = dict(self._network.feedback if state is None else state)
         self._streamed = expected_inputs(self.inputs, self._fed_back)
-        self._adaptive = adaptive
+        self._adaptive, self._dense_ns = adaptive, 0.0
         self._finite = frozenset[str]() if adaptive else self._network.read_by_sites
         self._allocate()
 
@@ -126,7 +127,8 @@ class Session:
         self._switch: Switch | None = None
         if self._adaptive:
             self._dense_step = network.original.step({}, {})
-            self._switch = Switch(_time(self._dense_step, self.inputs))
+            self._dense_ns = self._dense_ns or _time(self._dense_step, self.inputs)
+            self._switch = Switch(self._dense_ns)
         self._shown: Arrays | None = None
         self._counted: dict[str, int] | None = None
 
@@ -364,8 +366,8 @@ class Session:
         self._drift.refreshed(linear, [order.index(site) for site in turn])
 
     def _held(self) -> Arrays:
-        """What is saved; a model without refresh or guard has no array for it."""
-        held = {**self._past, **self._feedback.held, "reuse.drift": self._drift.squares}
+        """What is saved as it is; a model without refresh or guard has no array for it."""
+        held = {**self._past, **self._feedback.held}
         if self._network.schedule is not None:
             held["reuse.refresh"] = self._position
         if self._guard is not None:
@@ -373,8 +375,12 @@ class Session:
         return held
 
     def save(self) -> SessionState:
-        """A copy of what the session holds between frames."""
-        return SessionState(self.model_sha256, {name: value.copy() for name, value in self._held().items()})
+        """A copy of what the session holds between frames. Of layers that an adaptive session computes whole, it is where a
+        sequence starts: any session of the model continues from there."""
+        arrays = {name: np.array(value) for name, value in {**self._network.idle, **self._held()}.items()}
+        arrays[_DRIFT] = np.zeros(self._network.kept)
+        arrays[_DRIFT][self._network.rows] = self._drift.squares
+        return SessionState(self.model_sha256, arrays)
 
     def restore(self, state: SessionState) -> None:
         """Continue from `state`, a copy of which is taken. Raises ReuseError where another model saved it."""
@@ -384,14 +390,16 @@ class Session:
                 " restore it in a session of the model that saved it"
             )
         held = self._held()
+        own = {**self._network.idle, **held, _DRIFT: np.zeros(self._network.kept)}
         given = {name: (value.shape, value.dtype) for name, value in state.arrays.items()}
-        if given != {name: (value.shape, value.dtype) for name, value in held.items()}:
+        if given != {name: (value.shape, value.dtype) for name, value in own.items()}:
             raise ReuseError(
-                f"session state holds {len(given)} arrays, the session {len(held)}, or their shapes differ:"
+                f"session state holds {len(given)} arrays, the session {len(own)}, or their shapes differ:"
                 " restore it in a session that feeds back the same outputs"
             )
-        for name, value in state.arrays.items():
-            np.copyto(held[name], value)
+        for name, array in held.items():
+            np.copyto(array, state.arrays[name])
+        self._drift.squares[:] = state.arrays[_DRIFT][self._network.rows]
 
     def fork(self) -> Session:
         """A session that continues from here on its own; both share the opened model."""

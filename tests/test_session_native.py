@@ -17,10 +17,12 @@ from reuse_compiler.backend.cpu import library
 from reuse_compiler.cpu_costs import CpuCosts
 from reuse_compiler.errors import ReuseError
 from reuse_compiler.frontend import Model, load
+from reuse_compiler.guard_plan import GuardPlan
 from reuse_compiler.native.never_faster import never_faster
 from reuse_compiler.passes.rewrite import rewrite
-from reuse_compiler.plan import GuardPlan, ModelRef, Plan, QuantizerSpec, RefreshPlan, SitePlan
+from reuse_compiler.plan import ModelRef, Plan, QuantizerSpec, SitePlan
 from reuse_compiler.quantizers import LinearQuantizer
+from reuse_compiler.refresh import RefreshPlan
 from reuse_compiler.session import Session
 from reuse_compiler.sites import find_sites
 
@@ -192,6 +194,21 @@ def test_an_adaptive_session_saves_and_continues(model: Model) -> None:
     twin = session.fork()
     for frame in some[10:]:
         np.testing.assert_allclose(session.run(frame)["y"], twin.run(frame)["y"], atol=0.05)
+
+
+def test_state_of_an_adaptive_session_moves_too(model: Model) -> None:
+    reuse = reuse_model(model, guard=GuardPlan(changed=0.9))
+    adaptive, plain = Session(reuse, threads=1, adaptive=True), Session(reuse, threads=1)
+    assert adaptive.dense_layers
+    some = list(frames(20))
+    for frame in some[:5]:
+        adaptive.run(frame)
+        plain.run(frame)
+    for saved in (plain.save(), adaptive.save()):
+        plain.restore(saved)
+        adaptive.restore(saved)
+    for frame in some[5:]:
+        np.testing.assert_allclose(plain.run(frame)["y"], adaptive.run(frame)["y"], atol=0.1)
 
 
 def test_native_without_a_library_says_what_to_do(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
