@@ -214,7 +214,7 @@ def frames_in_place(prepared: Prepared, state: dict[str, ort.OrtValue], threads:
         binding.bind_output("y")
         session.run_with_iobinding(binding)
         held = {name.replace("past_", "present_", 1): value.numpy().copy() for name, value in state.items()}
-        yield {"y": binding.get_outputs()[-1].numpy(), **held}
+        yield {"y": binding.get_outputs()[-1].numpy().copy(), **held}
 
 
 def assert_same(found: Sequence[Arrays], expected: Sequence[Arrays]) -> None:
