@@ -48,10 +48,10 @@ inline Vector splat(float value) {
 }
 
 #if defined(__AVX512F__)
-// In a general register at once: gcc 12 may spill the 16 bits of a mask and take 32 back.
+// The bits of a mask. Of a conversion gcc 12 may store 16 bits and load 32.
 inline std::uint32_t bits_of(__mmask16 mask) {
-    std::uint32_t bits = mask;
-    asm("" : "+r"(bits));
+    std::uint32_t bits;
+    asm("kmovw %1, %0" : "=r"(bits) : "k"(mask));
     return bits;
 }
 #endif
