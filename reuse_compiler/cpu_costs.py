@@ -59,7 +59,7 @@ class CpuCosts(Strict):
     product: float = 0.12
     vector: float = 0.3
     spread: float = 0.2
-    dense_vector: float = 0.19
+    dense_vector: float = 0.16
     row: float = 0.035
     stock_call: float = 700.0
     stock_conv: float = 0.0095
