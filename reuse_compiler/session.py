@@ -207,8 +207,7 @@ class Session:
         for layer, sites in times.items():
             sparse = max(share for _, share in sites)
             path = "sparse" if sparse >= 0.5 else "dense"
-            reason = f"lists of changes in {sparse:.0%} of the frames, in the others all products were cheaper"
-            runs.append(LayerRun(layer, sum(time for time, _ in sites), path, reason))
+            runs.append(LayerRun(layer, sum(time for time, _ in sites), path, _path_reason(sparse)))
         return runs
 
     @property
@@ -407,6 +406,15 @@ class Session:
         twin._allocate()
         twin.restore(self.save())
         return twin
+
+
+def _path_reason(sparse: float) -> str:
+    """Of a layer that took lists of changes in a share of the frames, the cheaper way each time."""
+    if sparse == 1:
+        return "lists of changes are cheaper"
+    if sparse == 0:
+        return "so many change that all products are cheaper"
+    return f"lists of changes are cheaper in {sparse:.0%} of the frames"
 
 
 def _kernels(executor: Executor | None) -> Path | None:
