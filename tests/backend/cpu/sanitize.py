@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,13 +37,29 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
 
 
 def _preloaded() -> str:
-    """The runtime of the sanitizers, which has to come before Python's own libraries."""
-    names = ("libasan.so", "libubsan.so")
-    command = [os.environ.get("CXX", "c++"), "-print-file-name="]
+    """The runtimes of the sanitizers, which have to come before Python's own libraries."""
+    ask = [os.environ.get("CXX", "c++"), "-print-file-name="]
     found = [
-        subprocess.run([command[0], command[1] + name], capture_output=True, text=True, check=True) for name in names
+        subprocess.run([ask[0], ask[1] + name], capture_output=True, text=True, check=True).stdout.strip()
+        for name in ("libasan.so", "libubsan.so")
     ]
-    return ":".join(one.stdout.strip() for one in found)
+    return ":".join(found)
+
+
+def _test(
+    library: Path, files: Sequence[str], options: Sequence[str] = (), own: Mapping[str, str] | None = None
+) -> None:
+    """Run tests with `library`."""
+    paths = [str(Path(__file__).parent / file) for file in files]
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", *paths, *options]
+    environment = {
+        **(own or {}),
+        "REUSE_TEST_LIBRARY": str(library),
+        "LD_PRELOAD": _preloaded(),
+        "ASAN_OPTIONS": "detect_leaks=0",  # Python itself leaks
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    }
+    _run(command, environment)
 
 
 def main(quick: bool) -> None:
@@ -51,36 +68,21 @@ def main(quick: bool) -> None:
         addresses, threads = Path(temporary) / "addresses", Path(temporary) / "threads"
         build(addresses, "-DREUSE_SANITIZE=address,undefined")
         build(threads, "-DREUSE_SANITIZE=thread", "-DREUSE_THREADS_TEST=ON")
-        library = addresses / "libreuse_kernels.so"
-        chosen_tests = ["-k", "not every_bit"] if quick else []
-        sets = [""] if quick else [name for name in SETS if chosen(library, name, _preloaded()) == name]
-        for name in sets:
-            own = {"REUSE_KERNELS": name} if name else {}
-            files = [str(Path(__file__).parent / file) for file in _TESTS]
-            _run(
-                [
-                    sys.executable,
-                    "-m",
-                    "pytest",
-                    "-q",
-                    "-s",
-                    "-p",
-                    "no:cacheprovider",
-                    "-p",
-                    "no:xdist",
-                    *files,
-                    *chosen_tests,
-                ],
-                {
-                    **own,
-                    "REUSE_TEST_LIBRARY": str(library),
-                    "LD_PRELOAD": _preloaded(),
-                    "ASAN_OPTIONS": "detect_leaks=0",  # Python itself leaks
-                    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
-                },
-            )
-            _run([str(threads / "threads")], {**own, "TSAN_OPTIONS": "exitcode=66"})
-            print(f"{name or 'the preferred instruction set'}: clean", flush=True)
+        library, program = addresses / "libreuse_kernels.so", str(threads / "threads")
+        if quick:
+            _test(library, _TESTS, ["-k", "not every_bit"])
+            _run([program], {"TSAN_OPTIONS": "exitcode=66"})
+            print("sanitizers: clean")
+            return
+        for name in SETS:
+            if chosen(library, name, _preloaded()) != name:
+                print(f"{name}: this machine has none")
+                continue
+            _test(library, _TESTS, own={"REUSE_KERNELS": name})
+            _run([program], {"REUSE_KERNELS": name, "TSAN_OPTIONS": "exitcode=66"})
+            print(f"{name}: clean", flush=True)
+        _test(library, ["test_recurrent.py"])  # has every instruction set itself
+        print("recurrent layers: clean")
 
 
 if __name__ == "__main__":

@@ -18,17 +18,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reuse_compiler.backend.cpu import library
 from reuse_compiler.guard import count_clipped
 from reuse_compiler.recurrent import Kind
 from reuse_compiler.replay import Replay
 from reuse_compiler.steps import before_steps
 from tests.backend.cpu import native_run
 from tests.backend.cpu.native_run import Arrays, open_model, run_frames
+from tests.backend.cpu.node_cases import kernels_under_test
 from tests.backend.cpu.recurrent_cases import Case, Prepared, exact, prepare, read_outputs, save
 from tests.recurrent.cells import Cell, feeds
 
-LIBRARY = library()
+LIBRARY = kernels_under_test()
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the native kernels are not built")
 SETS = ("baseline", "avx2", "avx512")
 KINDS: tuple[tuple[Kind, int], ...] = (("LSTM", 0), ("GRU", 0), ("GRU", 1), ("RNN", 0))

@@ -13,6 +13,7 @@
 
 #include "conv.hpp"
 #include "gemm.hpp"
+#include "recurrent.hpp"
 #include "watch.hpp"
 
 extern "C" void reuse_watch(const void* linear, reuse::Record* record);
@@ -82,6 +83,34 @@ struct ConvLayer : Layer {
     }
 };
 
+// An LSTM: the state of both operands one behind the other, h and c behind their linear outputs.
+struct Lstm : Layer {
+    static constexpr std::size_t kSteps = 3, kRows = 2, kInputs = 200, kCells = 300;
+    Quantizer quantizer = Quantizer::linear(0.1f, 32, 65, {0.05f});
+    std::vector<float> of_x = draw(kInputs * 4 * kCells, 3), of_h = draw(kCells * 4 * kCells, 4), peepholes = draw(3 * kCells, 5);
+
+    Lstm() {
+        name = "lstm";
+        inputs = kSteps * kRows * kInputs;
+        outputs = kRows * kCells * 10;
+    }
+    reuse::Done run(const float* x, void* index, float* linear, float* y, const Pool& pool, reuse::Scratch&) const override {
+        const std::int32_t lengths[kRows] = {kSteps, kSteps - 1};
+        std::vector<unsigned char> steps_x(kSteps * kRows * kInputs), steps_h(kSteps * kRows * kCells);
+        unsigned char* index_h = (unsigned char*)index + kRows * kInputs;
+        float *linear_h = linear + kRows * 4 * kCells, *h = linear_h + kRows * 4 * kCells, *c = h + kRows * kCells;
+        const reuse::GateActivation sigmoid{reuse::GateKind::kSigmoid, 0, 0}, tanh{reuse::GateKind::kTanh, 0, 0};
+        const reuse::Recurrent layer{reuse::CellKind::kLstm, false, false, 9, {sigmoid, tanh, tanh}};
+        const reuse::RecurrentFrame frame{
+            kSteps, kRows, kCells, x, lengths, peepholes.data(),
+            {{&quantizer, kInputs, 4 * kCells, of_x.data(), index, linear, steps_x.data(), true, true},
+             {&quantizer, kCells, 4 * kCells, of_h.data(), index_h, linear_h, steps_h.data(), true, true},
+             {}},
+            y, h, c};
+        return reuse::run(layer, frame, pool)[0];
+    }
+};
+
 ConvShape shape_of(std::size_t channels, std::size_t outputs, std::size_t group, std::int32_t size) {
     ConvShape shape;
     shape.channels = channels;
@@ -95,7 +124,7 @@ ConvShape shape_of(std::size_t channels, std::size_t outputs, std::size_t group,
 
 // All linear outputs and y of all frames.
 std::vector<float> stream(const Layer& layer, const Pool& pool) {
-    std::vector<unsigned char> index(layer.inputs, 32);
+    std::vector<unsigned char> index(2 * layer.inputs, 32);
     std::vector<float> linear(layer.outputs, 0.0f), y(layer.outputs), all;
     reuse::Totals totals{};
     reuse::Record record{};
@@ -127,6 +156,7 @@ bool same(const std::vector<float>& a, const std::vector<float>& b) {
 int main() {
     std::vector<std::unique_ptr<Layer>> layers;
     layers.push_back(std::make_unique<Fc>(300, 2500));
+    layers.push_back(std::make_unique<Lstm>());
     layers.push_back(std::make_unique<ConvLayer>("conv", shape_of(16, 40, 1, 20)));
     layers.push_back(std::make_unique<ConvLayer>("groups", shape_of(24, 36, 3, 20)));
     layers.push_back(std::make_unique<ConvLayer>("depthwise", shape_of(64, 64, 64, 24)));
