@@ -28,6 +28,7 @@ __all__ = [
     "StateBytes",
     "StreamStatistics",
     "Totals",
+    "UnjudgedBound",
     "Verification",
 ]
 
@@ -148,12 +149,21 @@ class BoundLoss(Strict):
         return self.loss / self.limit if self.limit > 0 else math.inf
 
 
+class UnjudgedBound(Strict):
+    """One bound of the plan's budget against labels that the stream does not have: its text, and the output that it is
+    about."""
+
+    text: str
+    output: str
+
+
 class Accuracy(Strict):
     """Loss against the fp32 model on the stream that was run.
 
     With a budget in the plan, `metric`, `value` and `budget` are those of the bound that uses the largest share of its
-    limit: name with threshold and output, loss, limit; `kept` is whether every one of `bounds` holds. Without one, they
-    are the largest relative RMSE of the outputs, and no budget. `outputs` has the errors of each float output.
+    limit: name with threshold and output, loss, limit; `kept` is whether every one of `bounds` holds, and not known where
+    all do but some are `unjudged`. Without one, they are the largest relative RMSE of the outputs, and no budget. `outputs`
+    has the errors of each float output.
     """
 
     metric: str
@@ -161,6 +171,7 @@ class Accuracy(Strict):
     budget: float | None = None
     kept: bool | None = None
     bounds: list[BoundLoss] = Field(default_factory=list)
+    unjudged: list[UnjudgedBound] = Field(default_factory=list)
     outputs: dict[str, OutputAccuracy] = Field(default_factory=dict)
 
 

@@ -13,7 +13,7 @@ from reuse_compiler.frontend import Model
 from reuse_compiler.label_metrics import has_labels
 from reuse_compiler.metrics import Judge
 from reuse_compiler.plan import Plan
-from reuse_compiler.report import Accuracy, BoundLoss, OutputAccuracy
+from reuse_compiler.report import Accuracy, BoundLoss, OutputAccuracy, UnjudgedBound
 
 __all__ = ["RunAccuracy"]
 
@@ -36,6 +36,7 @@ class RunAccuracy:
         budget = None if plan is None else plan.budget
         self._bounds = () if budget is None else parse_budget(budget.text, model.outputs)
         self._judge: Judge | None = None
+        self._unjudged: list[UnjudgedBound] = []
         self._outputs = ", ".join(spec.name for spec in model.outputs)
 
     def add(
@@ -49,6 +50,11 @@ class RunAccuracy:
         known = {**reference, **(labels or {})}
         if self._judge is None:
             self._judge = Judge([bound for bound in self._bounds if _can_be_judged(bound, known)])
+            self._unjudged = [
+                UnjudgedBound(text=bound.text, output=bound.output)
+                for bound in self._bounds
+                if not _can_be_judged(bound, known)
+            ]
         if self._judge.keeps_outputs:
             known, values = _copied(known), _copied(values)
         self._judge.add(known, values)
@@ -62,15 +68,17 @@ class RunAccuracy:
         losses = [] if self._judge is None else self._judge.losses
         bounds = [self._loss(bound, loss) for bound, loss in losses]
         if not bounds:
-            return Accuracy(metric="relrmse", value=self._deviation.relrmse, outputs=outputs)
+            relrmse = self._deviation.relrmse
+            return Accuracy(metric="relrmse", value=relrmse, unjudged=self._unjudged, outputs=outputs)
         worst = max(bounds, key=lambda bound: bound.share)
         kept = all(bound.kept for bound in bounds)
         return Accuracy(
             metric=worst.text.rpartition("=")[0].rstrip("<> "),
             value=worst.loss,
             budget=worst.limit,
-            kept=None if kept and len(bounds) < len(self._bounds) else kept,
+            kept=None if kept and self._unjudged else kept,
             bounds=bounds,
+            unjudged=self._unjudged,
             outputs=outputs,
         )
 

@@ -103,6 +103,8 @@ def test_labels_are_judged_where_the_stream_has_them(model: Model) -> None:
         without.add(rows(1, 2, 3, 4), rows(1, 2, 3, 4 * scale))
         assert [bound.text for bound in without.report().bounds] == ["rmse<=1"]
         assert without.report().kept is kept  # what was not judged is not said to be kept
+        assert [(bound.text, bound.output) for bound in without.report().unjudged] == [("labels.argmax<=0.5", "y")]
+    assert found.unjudged == []
 
 
 def test_a_function_of_the_users_own_sees_the_whole_run(model: Model, tmp_path: Path) -> None:

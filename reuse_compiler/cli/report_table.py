@@ -118,16 +118,27 @@ def guard_text(guard: GuardReport) -> str:
 
 
 def print_accuracy(accuracy: Accuracy) -> None:
-    """The loss against fp32, and the output that it is largest for; where the plan has a budget, whether it holds."""
+    """The loss against fp32, and the output that it is largest for; where the plan has a budget, whether it holds, and
+    which of its bounds the stream has no labels for."""
     print_line(f"loss      {_loss(accuracy)}")
     worst: dict[str, BoundLoss] = {}
     for bound in accuracy.bounds:
         if bound.text not in worst or bound.share > worst[bound.text].share:
             worst[bound.text] = bound
-    for number, bound in enumerate(worst.values()):
-        verdict = "kept" if bound.kept else "NOT kept"
-        label = "" if number else "budget"
-        print_line(f"{label:<10}{bound.text} is {verdict} on this stream: output {bound.output} has {bound.loss:.4g}")
+    unlabelled: dict[str, list[str]] = {}
+    for unjudged in accuracy.unjudged:
+        unlabelled.setdefault(unjudged.text, []).append(unjudged.output)
+    verdicts = [
+        f"{bound.text} is {'kept' if bound.kept else 'NOT kept'} on this stream: output {bound.output} has {bound.loss:.4g}"
+        for bound in worst.values()
+    ]
+    verdicts += [
+        f"{text} is not judged: this stream has no labels of output {', '.join(outputs)}: give __labels_OUTPUT__ or"
+        " __labels__ beside its inputs"
+        for text, outputs in unlabelled.items()
+    ]
+    for number, verdict in enumerate(verdicts):
+        print_line(f"{'' if number else 'budget':<10}{verdict}")
 
 
 def _loss(accuracy: Accuracy) -> str:

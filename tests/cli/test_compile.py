@@ -156,3 +156,20 @@ def test_a_run_that_exceeds_the_budget_says_so(invoke: Invoke, model: Path, save
     for executor in ("accelerator", "portable"):
         done = invoke("run", tmp_path / "out", "--stream", tmp_path / "loud.npz", "--executor", executor)
         assert "budget    relrmse<=0.1 is NOT kept on this stream: output score has " in done.stdout
+
+
+def test_bounds_whose_labels_the_stream_lacks_are_said_to_be_unjudged(
+    invoke: Invoke, model: Path, save: Save, tmp_path: Path
+) -> None:
+    labelled = save(image=recording(24), __labels__=np.zeros((24, 1), np.int64))
+    budget = ("--budget", "labels.argmax<=0.5", "--effort", 0)
+    assert invoke("compile", model, "--stream", labelled, *budget, "--no-run", "-o", tmp_path / "out").status == 0
+    np.savez(tmp_path / "plain.npz", image=recording(6))
+    run = ("run", tmp_path / "out", "--stream", tmp_path / "plain.npz")
+    words = "budget    labels.argmax<=0.5 is not judged: this stream has no labels of output score: give __labels_OUTPUT__ or"
+    assert words in invoke(*run).stdout
+    again = ("compile", model, "--plan", tmp_path / "out/plan.json", "--stream", tmp_path / "plain.npz")
+    assert words in invoke(*again, "-o", tmp_path / "again").stdout
+    accuracy = json.loads(invoke(*run, "--json").stdout)["accuracy"]
+    assert (accuracy["kept"], accuracy["bounds"]) == (None, [])
+    assert accuracy["unjudged"] == [{"text": "labels.argmax<=0.5", "output": "score"}]
