@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from reuse_compiler.plan import Objective, Plan
 from reuse_compiler.scaled_budget import scaled_budget
 from reuse_compiler.search.candidate import Candidate
 from reuse_compiler.search.channels import channel_shapes
+from reuse_compiler.search.effort import Effort
 from reuse_compiler.search.evaluator import Outcome
 from reuse_compiler.search.refinement import scale_to_bound
 from reuse_compiler.search.search import Progress, search
@@ -74,7 +74,7 @@ def fit_to_budget(
     refresh : int, optional
         Every linear output is computed anew once in so many frames; see :mod:`reuse_compiler.refresh`.
     seconds : float, optional
-        Time after which no round of refinement begins. Without it the result is the same on every run, but for
+        Time after which no round of refinement begins; a plan whose search it cut short says so. Without it the result is the same on every run, but for
         "cpu_time", which is measured.
     journal : Path, optional
         Where what was tried is taken down, so that a fit that was stopped goes on from there; see
@@ -99,7 +99,7 @@ def fit_to_budget(
     HardwareError
         Where the model does not fit `hardware`.
     """
-    started = time.monotonic()
+    effort = Effort(seconds)
     settings = FitSettings(
         state=dict(state or {}),
         rounds=rounds,
@@ -114,7 +114,7 @@ def fit_to_budget(
     problem = BudgetProblem.of(model, stream, budget, settings)
     if budget in (None, DEFAULT_BUDGET):
         warnings.warn(default_warning(problem.text, model.outputs), DefaultBudgetWarning, stacklevel=2)
-    return _planned(problem, settle(problem, _search(problem, started, progress)))
+    return _planned(problem, settle(problem, _search(problem, effort, progress)), effort)
 
 
 @dataclass(frozen=True)
@@ -151,42 +151,41 @@ def fit_pareto(
     left out, and so are limits that no plan which reuses keeps. `progress` is called with ("front", points done, points in
     all), too. Raises what :func:`fit_to_budget` raises.
     """
-    started = time.monotonic()
+    effort = Effort(settings.seconds)
     problem = BudgetProblem.of(model, stream, budget, settings)
     if budget in (None, DEFAULT_BUDGET):
         warnings.warn(default_warning(problem.text, model.outputs), DefaultBudgetWarning, stacklevel=2)
-    best = _search(problem, started, progress)
+    best = _search(problem, effort, progress)
     settled = settle(problem, best)
-    plan = _planned(problem, settled)
+    plan = _planned(problem, settled, effort)
     points = [] if settled.found is None else [_point(problem, 1.0, settled, plan)]
     others = {} if best is None else _others(problem, factors, best.candidate)
     for number, (factor, (other, outcome)) in enumerate(others.items(), 1):
         point = settle(other, outcome)
         if point.found is not None:
-            points.append(_point(problem, factor, point, fitted_plan(other, point, {})))
+            points.append(_point(problem, factor, point, fitted_plan(other, point, {}, effort.cut_short_seconds)))
         if progress is not None:
             progress("front", number, len(others))
     front, plans = pareto_front(problem, sorted(points, key=lambda point: point.factor))
     return ParetoFit(plan, front, plans)
 
 
-def _search(problem: BudgetProblem, started: float, progress: Progress | None) -> Outcome | None:
+def _search(problem: BudgetProblem, effort: Effort, progress: Progress | None) -> Outcome | None:
     """The best candidate on the calibration."""
     if not problem.ranges:
         return None
     settings = problem.settings
-    until = None if settings.seconds is None else started + settings.seconds
     frames = problem.calibration.held[:_SHAPE_FRAMES]
     shapes = channel_shapes(problem.model, problem.trial, frames, problem.ranges, settings.state)
     return search(
-        problem.calibrating(), problem.profile, shapes, rounds=settings.rounds, until=until, progress=progress
+        problem.calibrating(), problem.profile, shapes, rounds=settings.rounds, effort=effort, progress=progress
     )
 
 
-def _planned(problem: BudgetProblem, settled: Settled) -> Plan:
+def _planned(problem: BudgetProblem, settled: Settled, effort: Effort) -> Plan:
     """The plan, whose sites say what more would have come to."""
     following = {} if settled.found is None else next_steps(problem.calibrating(), settled.found.calibration)
-    return fitted_plan(problem, settled, following)
+    return fitted_plan(problem, settled, following, effort.cut_short_seconds)
 
 
 def _others(

@@ -24,8 +24,11 @@ _WORDS: dict[Objective, str] = {
 }
 
 
-def fitted_plan(problem: BudgetProblem, settled: Settled, following: Mapping[str, NextStep]) -> Plan:
-    """The plan of what was settled; `following`: what the next step would come to, by tensor, where that is known."""
+def fitted_plan(
+    problem: BudgetProblem, settled: Settled, following: Mapping[str, NextStep], cut_short_seconds: float | None
+) -> Plan:
+    """The plan of what was settled; `following`: what the next step would come to, by tensor, where that is known;
+    `cut_short_seconds`: the effort, where it cut the search short."""
     settings, quantizers = problem.settings, settled.quantizers(problem)
     reason = _reason(problem, settled)
     # As one stretch, and from where the verification starts: whoever runs it again meets the one or the other.
@@ -36,7 +39,7 @@ def fitted_plan(problem: BudgetProblem, settled: Settled, following: Mapping[str
         state=dict(settings.state),
         refresh=RefreshPlan(every=settings.refresh) if quantizers and settings.refresh is not None else None,
         guard=watched,
-        budget=_record(problem, settled),
+        budget=_record(problem, settled, cut_short_seconds),
         sites=[
             _site_plan(
                 site,
@@ -62,7 +65,7 @@ def _reason(problem: BudgetProblem, settled: Settled) -> str:
     )
 
 
-def _record(problem: BudgetProblem, settled: Settled) -> BudgetRecord:
+def _record(problem: BudgetProblem, settled: Settled, cut_short_seconds: float | None) -> BudgetRecord:
     objective, found = problem.settings.objective, settled.found
     if found is not None:
         return BudgetRecord(
@@ -70,6 +73,7 @@ def _record(problem: BudgetProblem, settled: Settled) -> BudgetRecord:
             calibration=_part(problem, problem.calibration, found.calibration),
             verification=_part(problem, problem.verification, found.verification),
             objective=objective,
+            cut_short_seconds=cut_short_seconds,
         )
     why = "no plan that reuses keeps the budget on both parts of the recording"
     if settled.unpaid:
@@ -78,7 +82,12 @@ def _record(problem: BudgetProblem, settled: Settled) -> BudgetRecord:
         PartRecord(frames=len(part), reuse=0.0, loss=0.0) for part in (problem.calibration, problem.verification)
     )
     return BudgetRecord(
-        text=problem.text, calibration=calibration, verification=verification, dense_because=why, objective=objective
+        text=problem.text,
+        calibration=calibration,
+        verification=verification,
+        dense_because=why,
+        objective=objective,
+        cut_short_seconds=cut_short_seconds,
     )
 
 

@@ -170,6 +170,8 @@ class BudgetRecord(Strict):
         Why no site reuses; None where any does.
     objective : str
         What the plan saves the most of.
+    cut_short_seconds : float or None
+        The effort that cut the search short; None where it went to its end.
     """
 
     text: str
@@ -177,6 +179,7 @@ class BudgetRecord(Strict):
     verification: PartRecord
     dense_because: str | None = None
     objective: Objective = "macs"
+    cut_short_seconds: float | None = None
 
 
 class Plan(Document):

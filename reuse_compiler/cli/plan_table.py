@@ -31,9 +31,13 @@ def print_budget(plan: Plan) -> None:
         print_line(f"saving    {_WEIGHTS[record.objective]}")
     if record.dense_because is not None:
         print_line(f"dense     {record.dense_because}")
-        return
-    print_line(f"chosen    on {_part(record.calibration, record.objective)}")
-    print_line(f"verified  on {_part(record.verification, record.objective)}")
+    else:
+        print_line(f"chosen    on {_part(record.calibration, record.objective)}")
+        print_line(f"verified  on {_part(record.verification, record.objective)}")
+    if record.cut_short_seconds is not None:
+        print_line(
+            f"effort    {number(record.cut_short_seconds)} s cut the search short: without --effort, or with more, a plan may save more"
+        )
 
 
 def _part(part: PartRecord, objective: Objective) -> str:

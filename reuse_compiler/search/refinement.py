@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from reuse_compiler.search.candidate import Candidate, Window
+from reuse_compiler.search.effort import Effort
 from reuse_compiler.search.evaluator import Evaluator, Outcome
 
 __all__ = ["FORMS", "RATE", "at_error", "refine", "scale_to_bound", "scale_to_error"]
@@ -65,9 +65,9 @@ def scale_to_bound(
     return best
 
 
-def refine(evaluator: Evaluator, start: Outcome, rounds: int, until: float | None, done: Callable[[], None]) -> Outcome:
-    """Exchange windows where the reuse gained is worth the error, for at most `rounds` rounds; none begins after `until`,
-    by :func:`time.monotonic`. What comes of it has about the error of `start`; its loss may exceed the bound.
+def refine(evaluator: Evaluator, start: Outcome, rounds: int, effort: Effort, done: Callable[[], None]) -> Outcome:
+    """Exchange windows where the reuse gained is worth the error, for at most `rounds` rounds; none begins where
+    `effort` is spent. What comes of it has about the error of `start`; its loss may exceed the bound.
 
     In a round each tensor is quantized alone, by windows of every form around the present width, on an excerpt: among the
     errors of all other tensors its own would drown. Squares of errors are taken to add up. For a few prices of an error
@@ -77,7 +77,7 @@ def refine(evaluator: Evaluator, start: Outcome, rounds: int, until: float | Non
     """
     best = start
     for number in range(rounds):
-        if until is not None and time.monotonic() >= until:
+        if effort.is_spent():
             break
         tried = evaluator.evaluate_all(_exchanged(evaluator, best.candidate, _MOVES[min(number, len(_MOVES) - 1)]))
         promising = sorted(tried, key=lambda outcome: at_error(outcome, start.error))[-_PROMISING:]

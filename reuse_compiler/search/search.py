@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -11,6 +10,7 @@ import numpy as np
 from reuse_compiler.model_profile import Profile
 from reuse_compiler.search.allocation import allocate, measure_sensitivity, savings
 from reuse_compiler.search.candidate import Candidate
+from reuse_compiler.search.effort import Effort
 from reuse_compiler.search.evaluator import Evaluator, Outcome
 from reuse_compiler.search.refinement import FORMS, RATE, refine, scale_to_bound
 
@@ -49,7 +49,7 @@ def search(
     shapes: Mapping[str, tuple[float, ...]],
     *,
     rounds: int = 1,
-    until: float | None = None,
+    effort: Effort | None = None,
     progress: Progress | None = None,
 ) -> Outcome | None:
     """The candidate with the most reuse on `calibration` that keeps the bound there, or nearly; None where no width does.
@@ -57,9 +57,12 @@ def search(
     1. Sensitivity of one tensor at a time.
     2. For each ratio, with channels alike and different: allocations at eight prices of a loss; the best of all scaled to
        the bound closed loop.
-    3. The best is refined for `rounds` rounds, or until the clock (:func:`time.monotonic`) shows `until`.
+    3. The best is refined for `rounds` rounds.
     4. Of a long recording these see an excerpt; what comes of it is scaled to the bound on the whole.
+
+    Ratios but the first and rounds are left out where `effort` is spent.
     """
+    effort = effort or Effort()
     forms = [form for form in FORMS if shapes or not form.spread]
     told = _Counter(progress, len(forms) + 1 + rounds)
     excerpt = calibration.excerpt(max(int(_SECONDS / calibration.seconds_per_frame), _FEWEST))
@@ -70,6 +73,8 @@ def search(
     tried: list[Outcome] = []
     promising: list[Outcome] = []
     for like in forms:
+        if tried and effort.is_spent():
+            break
         saved = savings(profile, worth, sensitivity, like.ratio)
         outcomes = excerpt.evaluate_all(
             [Candidate(allocate(sensitivity, saved, float(price), like), shapes) for price in _PRICES]
@@ -77,14 +82,12 @@ def search(
         tried += outcomes
         promising += sorted(outcomes, key=_promise)[-_PROMISING:]
         told.step()
-        if until is not None and time.monotonic() >= until:
-            break
     promising = sorted(promising, key=_promise)[-_SCALED:]
     scaled = excerpt.at_once(lambda outcome: scale_to_bound(excerpt, outcome.candidate), promising)
     found = [outcome for outcome in (*tried, *scaled) if outcome is not None and outcome.loss <= 1]
     if not found:
         return None
-    best = refine(excerpt, max(found, key=lambda outcome: outcome.reuse), rounds, until, told.step)
+    best = refine(excerpt, max(found, key=lambda outcome: outcome.reuse), rounds, effort, told.step)
     told.finish()
     return _to_bound(calibration, best)
 

@@ -193,6 +193,19 @@ def test_a_front_of_plans_is_written_and_compile_takes_any(
     assert invoke("compile", model, "--plan", plan, "-o", tmp_path / "out").status == 0
 
 
+def test_an_effort_that_cut_the_search_short_is_shown_and_kept(
+    invoke: Invoke, model: Path, drift: Path, tmp_path: Path
+) -> None:
+    fit = ("fit", model, "--stream", drift, "--budget", "relrmse<=0.1", "-o", tmp_path / "plan.json")
+    words = "effort    0 s cut the search short: without --effort, or with more, a plan may save more\n"
+    assert words in invoke(*fit, "--effort", 0, "--pareto", tmp_path / "front").stdout
+    for path in (tmp_path / "plan.json", *(tmp_path / "front").glob("plan-*.json")):
+        assert words in invoke("inspect", path).stdout
+    assert "effort " not in invoke(*fit, "--effort", 600).stdout
+    record = Plan.load(tmp_path / "plan.json").budget
+    assert record is not None and record.cut_short_seconds is None
+
+
 def test_an_objective_is_shown(invoke: Invoke, model: Path, drift: Path) -> None:
     fit = ("fit", model, "--stream", drift, "--budget", "relrmse<=0.1", "--effort", 0, "--objective", "cycles")
     shown = invoke(*fit)

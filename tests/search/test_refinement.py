@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from reuse_compiler.search.candidate import Candidate, Window
+from reuse_compiler.search.effort import Effort
 from reuse_compiler.search.evaluator import Outcome
 from reuse_compiler.search.refinement import at_error, refine, scale_to_bound, scale_to_error
 from tests.small_search import Parts, hopeless
@@ -22,7 +23,7 @@ def start(parts: Parts) -> Outcome:
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_reuse_at_the_error_of_the_start_does_not_fall(parts: Parts, start: Outcome, rounds: int) -> None:
     done: list[int] = []
-    refined = refine(parts.calibration, start, rounds, None, lambda: done.append(1))
+    refined = refine(parts.calibration, start, rounds, Effort(), lambda: done.append(1))
     assert at_error(refined, start.error) > start.reuse
     assert refined.error == pytest.approx(start.error, rel=0.5)
     assert refined == parts.calibration.evaluate(refined.candidate)
@@ -30,14 +31,14 @@ def test_reuse_at_the_error_of_the_start_does_not_fall(parts: Parts, start: Outc
 
 
 def test_without_rounds_or_time_it_is_the_start(parts: Parts, start: Outcome, runs: Callable[[], int]) -> None:
-    assert refine(parts.calibration, start, 0, None, lambda: None) is start
-    assert refine(parts.calibration, start, 9, 0.0, lambda: None) is start
+    assert refine(parts.calibration, start, 0, Effort(), lambda: None) is start
+    assert refine(parts.calibration, start, 9, Effort(0), lambda: None) is start
     assert runs() == 0
 
 
 def test_tensors_that_save_nothing_stay_as_they_are(parts: Parts, start: Outcome) -> None:
     worthless = replace(parts.calibration, worth=dict.fromkeys(parts.calibration.worth, 0.0))
-    assert refine(worthless, start, 1, None, lambda: None).candidate == start.candidate
+    assert refine(worthless, start, 1, Effort(), lambda: None).candidate == start.candidate
 
 
 def test_at_its_own_error_reuse_is_what_it_is(start: Outcome) -> None:

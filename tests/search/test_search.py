@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from reuse_compiler.search.candidate import Candidate
+from reuse_compiler.search.effort import Effort
 from reuse_compiler.search.evaluator import Evaluator, Loss, Outcome
 from reuse_compiler.search.refinement import scale_to_bound
 from reuse_compiler.search.search import Found, search, verified
@@ -72,16 +73,18 @@ def test_it_takes_the_same_way_every_time(
 
 def test_out_of_time_it_tries_less_and_keeps_the_bound(parts: Parts, best: Outcome, runs: Callable[[], int]) -> None:
     steps: list[int] = []
+    effort = Effort(0)
     found = search(
         parts.calibration,
         parts.profile,
         parts.shapes,
         rounds=9,
-        until=0.0,
+        effort=effort,
         progress=lambda what, done, total: steps.append(done),
     )
     assert found is not None
     assert found.loss == pytest.approx(1, abs=0.2)
+    assert effort.cut_short
     assert steps == list(range(1, steps[-1] + 1))  # all of them, as those left out count as done
     quick = runs()
     search(parts.calibration, parts.profile, parts.shapes, rounds=0)
