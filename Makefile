@@ -30,7 +30,7 @@ docs: $(STAMP)
 conformance: $(STAMP)
 	$(BIN)/python -m tests.conformance
 
-# The native kernels with the sanitizers of the compiler; four minutes, and one with SANITIZE=--quick.
+# The native kernels with the sanitizers of the compiler; three minutes, and one with SANITIZE=--quick.
 sanitize: $(STAMP)
 	$(BIN)/python -m tests.backend.cpu.sanitize $(SANITIZE)
 

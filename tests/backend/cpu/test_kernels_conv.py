@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 
 from reuse_compiler.operators import Activation, ConvAttributes
 from reuse_compiler.quantizers import LinearQuantizer, Quantizer, TableQuantizer
+from tests.backend.cpu.native_run import open_model, run_frames
 from tests.backend.cpu.node_cases import (
     PAST,
     PRESENT,
@@ -96,3 +98,15 @@ def test_a_past_index_beyond_the_clusters_is_corrected_as_numpy_reads_it(quantiz
     for found, index in zip(run_native(prepared), expected_indices(case, prepared), strict=True):
         np.testing.assert_array_equal(found[PRESENT["index"]], index)
         assert np.isfinite(found[PRESENT["linear"]]).all()
+
+
+def test_the_size_of_the_input_may_change_between_calls() -> None:
+    small = NodeCase((1, 5, 6, 7), (4, 5, 3, 3), LINEAR, conv=SAME, exact=True)
+    sizes = [prepare(case) for case in (small, replace(small, x=(2, 5, 12, 9)), small)]
+    model = onnx.load_model_from_string(sizes[0].model)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.ClearField("shape")
+    sessions = [open_model(model.SerializeToString(), library) for library in (kernels_under_test(), None)]
+    for size in sizes:
+        found, expected = (run_frames(session, size.frames, size.state) for session in sessions)
+        assert_same(found, expected)
