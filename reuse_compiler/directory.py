@@ -24,7 +24,7 @@ from reuse_compiler.onnx_writer import data_name
 from reuse_compiler.plan import Plan
 from reuse_compiler.report import Report
 
-__all__ = ["FILES", "CompiledDirectory", "exchange", "replacing_directory"]
+__all__ = ["FILES", "CompiledDirectory", "check_directory_place", "exchange", "replacing_directory"]
 
 FILES = ("model.reuse.onnx", "program.safetensors", "plan.json", "profile.json", "report.json")
 _WRITTEN = (*FILES, data_name(FILES[0]))
@@ -111,6 +111,22 @@ def replacing_directory(path: Path) -> Iterator[Path]:
     ReuseError otherwise, or where it or the parent is missing or not writable.
     """
     path = path.resolve()
+    temporary = _made_beside(path)
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        exchange(path, temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_directory_place(path: Path) -> None:
+    """Raises ReuseError where :func:`replacing_directory` would; leaves nothing."""
+    _made_beside(path.resolve()).rmdir()
+
+
+def _made_beside(path: Path) -> Path:
+    """An empty folder beside `path`, which may be replaced."""
     if path.is_dir():
         foreign = sorted(item.name for item in path.iterdir() if item.name not in _WRITTEN)
         if foreign:
@@ -122,15 +138,9 @@ def replacing_directory(path: Path) -> Iterator[Path]:
     elif path.exists():
         raise ReuseError(f"{path}: is a file: choose a folder")
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        return Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
         raise ReuseError(f"{path}: cannot write: {error.strerror}: choose another folder") from error
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        exchange(path, temporary)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _not_compiled(path: Path) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reuse_compiler.errors import ReuseError
 
-__all__ = ["read_bytes", "read_text", "replacing", "sha256", "write_bytes", "write_text"]
+__all__ = ["check_file_place", "read_bytes", "read_text", "replacing", "sha256", "write_bytes", "write_text"]
 
 
 @contextmanager
@@ -21,15 +21,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     A link stays one: the file behind it is replaced. Raises ReuseError where the folder is missing or not writable, or
     `path` is there already and no regular file.
     """
-    if Path(path).exists() and not Path(path).is_file():
-        raise ReuseError(f"{path}: is no regular file: choose another place")
-    target = Path(path).resolve()
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
-        os.close(handle)
-    except OSError as error:
-        raise ReuseError(f"{target}: cannot write: {error.strerror}: choose another folder") from error
-    temporary = Path(name)
+    target, temporary = Path(path).resolve(), _made_beside(path)
     try:
         yield temporary
         umask = os.umask(0)
@@ -40,6 +32,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise ReuseError(f"{target}: cannot write: {error.strerror}: choose another place") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_file_place(path: str | Path) -> None:
+    """Raises ReuseError where :func:`replacing` would; leaves nothing."""
+    _made_beside(path).unlink(missing_ok=True)
+
+
+def _made_beside(path: str | Path) -> Path:
+    """An empty file in the folder that `path`, or what it is a link to, lies in."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise ReuseError(f"{path}: is no regular file: choose another place")
+    target = Path(path).resolve()
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
+        os.close(handle)
+    except OSError as error:
+        raise ReuseError(f"{target}: cannot write: {error.strerror}: choose another folder") from error
+    return Path(name)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from reuse_compiler.backend.accelerator.hardware import load_hardware
 from reuse_compiler.compiling import compile_model
-from reuse_compiler.directory import FILES, CompiledDirectory, replacing_directory
+from reuse_compiler.directory import FILES, CompiledDirectory, check_directory_place, replacing_directory
 from reuse_compiler.document import ModelRef
 from reuse_compiler.errors import ModelError, PlanError, ProgramError, ReuseError
 from reuse_compiler.frontend import load
@@ -107,6 +107,19 @@ def test_a_place_that_cannot_be_a_folder(tmp_path: Path) -> None:
         pytest.fail("the block began")
     with pytest.raises(ReuseError, match="cannot write: No such file"), replacing_directory(tmp_path / "a" / "b"):
         pytest.fail("the block began")
+    assert listed(tmp_path) == {"file": "mine"}
+
+
+def test_a_place_is_checked_and_left_as_it_is(tmp_path: Path) -> None:
+    check_directory_place(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path, tmp_path / "file", tmp_path / "a" / "b"):
+        with pytest.raises(ReuseError) as writing, replacing_directory(place):
+            pytest.fail("the block began")
+        with pytest.raises(ReuseError) as checked:
+            check_directory_place(place)
+        assert str(checked.value) == str(writing.value)
     assert listed(tmp_path) == {"file": "mine"}
 
 

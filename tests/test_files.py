@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reuse_compiler.errors import ReuseError
-from reuse_compiler.files import read_text, replacing, write_text
+from reuse_compiler.files import check_file_place, read_text, replacing, write_text
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -40,6 +40,19 @@ def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
         write_text(tmp_path / "pipe", "new")
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_place_is_checked_and_left_as_it_is(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    check_file_place(tmp_path / "a.txt")
+    check_file_place(tmp_path / "b.txt")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "old"}
+    for place in (tmp_path, tmp_path / "none" / "a.txt", Path("/proc/a.txt")):
+        with pytest.raises(ReuseError) as writing:
+            write_text(place, "new")
+        with pytest.raises(ReuseError) as checked:
+            check_file_place(place)
+        assert str(checked.value) == str(writing.value)
 
 
 def test_errors_are_one_line(tmp_path: Path) -> None:

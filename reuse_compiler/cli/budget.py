@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reuse_compiler.cli.console import progress_bar
-from reuse_compiler.cli.options import require_file_place, require_threads
+from reuse_compiler.cli.options import require_append_place, require_threads
 from reuse_compiler.errors import ReuseError
 
 if TYPE_CHECKING:
@@ -141,12 +141,12 @@ def fit_settings(
     read: Sequence[Path | str | None],
 ) -> FitSettings:
     """The options of a fit to a budget; ReuseError, before any work is done, where one is out of range, or the journal
-    is one of the files that are `read`."""
+    cannot be written or is one of the files that are `read`."""
     from reuse_compiler.budget_fit import FitSettings
 
     if effort is not None and not 0 <= effort < math.inf:
         raise ReuseError(f"effort is {effort} seconds: give a finite number of 0 or more")
-    require_file_place(journal, *read)
+    require_append_place(journal, *read)
     return FitSettings(
         state=state,
         jobs=require_threads(threads),

@@ -110,6 +110,7 @@ def compile_(
     """
     from reuse_compiler.backend.accelerator.hardware import load_hardware
     from reuse_compiler.compiling import compile_model
+    from reuse_compiler.directory import check_directory_place
     from reuse_compiler.frontend import load
     from reuse_compiler.plan import Plan
 
@@ -120,6 +121,7 @@ def compile_(
         require_nothing_chosen(context, FITTING, stream)
     require_threads(threads)
     require_parent(output)
+    check_directory_place(output)
     require_outside(output, journal)
     fed_back, overrides = parse_state(state), parse_sites(site)
     machine = load_hardware(hardware)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from reuse_compiler.errors import PlanError, ReuseError
+from reuse_compiler.files import check_file_place
 
 __all__ = [
     "DEFAULT_HARDWARE",
@@ -35,6 +36,7 @@ __all__ = [
     "parse_shapes",
     "parse_sites",
     "parse_state",
+    "require_append_place",
     "require_different",
     "require_file_place",
     "require_outside",
@@ -199,10 +201,29 @@ def require_parent(path: Path) -> None:
 
 
 def require_file_place(path: Path | None, *read: Path | str | None) -> None:
-    """ReuseError, before any work is done, where `path`, if there is one, cannot become a file, or is one that the
+    """ReuseError, before any work is done, where `path`, if there is one, cannot be written as a file, or is one that the
     command reads."""
     if path is None:
         return
+    _require_file_name(path, *read)
+    check_file_place(path)
+
+
+def require_append_place(path: Path | None, *read: Path | str | None) -> None:
+    """The same of a file that is appended to."""
+    if path is None:
+        return
+    _require_file_name(path, *read)
+    if not path.exists():
+        check_file_place(path)
+        return
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise ReuseError(f"{path}: cannot write: {error.strerror}: choose another file") from error
+
+
+def _require_file_name(path: Path, *read: Path | str | None) -> None:
     require_parent(path)
     if path.is_dir():
         raise ReuseError(f"{path}: is a folder: give the name of a file")

@@ -403,6 +403,62 @@ def test_options_of_a_budget_out_of_range(
     assert expected in attempt(command, model, "--stream", stream, "--budget", "relrmse<=0.1", *options)
 
 
+@pytest.fixture
+def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is profiled or fitted."""
+
+    def begun(*arguments: object, **options: object) -> None:
+        pytest.fail("the work began")
+
+    for name in ("fit.profile_on", "fit.fit_to", "compile.profile_on", "compile.fit_to"):
+        monkeypatch.setattr(f"reuse_compiler.cli.{name}", begun)
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize(
+    ("command", "place", "expected"),
+    [
+        ("fit", "no/plan.json", "make it first"),
+        ("fit", "folder", "is a folder: give the name of a file"),
+        ("fit", "file/plan.json", "make it first"),
+        ("fit", "/dev/null", "is no regular file: choose another place"),
+        ("fit", "/proc/plan.json", "cannot write: "),  # not even root makes files there
+        ("compile", "no/out", "make it first"),
+        ("compile", "file", "is a file: choose a folder"),
+        ("compile", "folder", "holds thesis.tex, which compile did not write: choose another folder"),
+        ("compile", "/proc/out", "cannot write: "),
+    ],
+)
+def test_where_nothing_can_be_written_no_work_begins(
+    invoke: Invoke, model: Path, stream: Path, tmp_path: Path, command: str, place: str, expected: str
+) -> None:
+    _foreign_folder(tmp_path / "folder")
+    (tmp_path / "file").write_text("mine")
+    kept = sorted(tmp_path.rglob("*"))
+    for budget in ((), ("--budget", "relrmse<=0.1")):
+        done = invoke(command, model, "--stream", stream, *budget, "-o", tmp_path / place)
+        assert expected in done.complaint
+    assert sorted(tmp_path.rglob("*")) == kept
+
+
+@pytest.mark.usefixtures("no_work")
+def test_a_journal_that_cannot_be_appended_to(
+    invoke: Invoke, model: Path, stream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "journal"
+    journal.touch()
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == journal:
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    done = invoke("fit", model, "--stream", stream, "--budget", "relrmse<=0.1", "--journal", journal)
+    assert f"{journal}: cannot write: Permission denied: choose another file" in done.complaint
+
+
 def test_a_journal_that_is_none_or_is_read(
     invoke: Invoke, model: Path, save: Save, stream: Path, tmp_path: Path
 ) -> None:
