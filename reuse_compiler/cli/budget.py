@@ -37,6 +37,7 @@ __all__ = [
     "fit_to",
     "require_budget",
     "require_nothing_chosen",
+    "saying_what_is_kept",
 ]
 
 
@@ -192,6 +193,25 @@ def fit_front(model: Model, stream: Stream, budget: str, settings: FitSettings, 
     write_front(folder, found.front, found.plans)
     _say_what_is_not_covered(model, budget, found.plan)
     return found
+
+
+@contextmanager
+def saying_what_is_kept(budget: str | None, journal: Path | None) -> Iterator[None]:
+    """With a budget, one line on stderr where the work is interrupted: what is left of it, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if budget is not None:
+            print(f"reusec: stopped: {_what_is_kept(journal)}", file=sys.stderr, flush=True)
+        raise
+
+
+def _what_is_kept(journal: Path | None) -> str:
+    if journal is None:
+        return "nothing was written: with --journal FILE the next fit can be stopped and goes on from there"
+    if not journal.exists() or journal.stat().st_size == 0:
+        return "nothing was tried yet, and nothing was written: the same command begins again"
+    return f"{journal} holds what was tried: the same command goes on from there"
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from reuse_compiler.cli.budget import (
     fit_to,
     require_budget,
     require_nothing_chosen,
+    saying_what_is_kept,
 )
 from reuse_compiler.cli.console import print_json, print_line, progress_bar
 from reuse_compiler.cli.fit import FITTING, fit_plan
@@ -140,28 +141,30 @@ def compile_(
     if chosen is not None:
         require_state(fed_back, chosen.state)
         fed_back = chosen.state
-    loaded = load(model, shapes=parse_shapes(shape))
-    recording = None if stream is None else open_for(loaded, stream, preprocess, frames, fed_back)
-    observed = None
-    if chosen is None:
-        assert recording is not None
-        observed = profile_on(loaded, recording, fed_back, threads)
-        if budget is None:
-            chosen = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
-        else:
-            chosen = fit_to(loaded, recording, budget, settings)
-    with progress_bar() as progress:
-        report = compile_model(
-            loaded,
-            chosen,
-            output,
-            stream=recording,
-            hardware=machine,
-            profile=observed,
-            run=not no_run,
-            threads=threads,
-            progress=progress,
-        )
+    with saying_what_is_kept(budget, journal):
+        loaded = load(model, shapes=parse_shapes(shape))
+        recording = None if stream is None else open_for(loaded, stream, preprocess, frames, fed_back)
+        observed = None
+        if chosen is None:
+            assert recording is not None
+            observed = profile_on(loaded, recording, fed_back, threads)
+            chosen = (
+                fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
+                if budget is None
+                else fit_to(loaded, recording, budget, settings)
+            )
+        with progress_bar() as progress:
+            report = compile_model(
+                loaded,
+                chosen,
+                output,
+                stream=recording,
+                hardware=machine,
+                profile=observed,
+                run=not no_run,
+                threads=threads,
+                progress=progress,
+            )
     if json:
         print_json(_as_json(output, report))
         return

@@ -21,6 +21,7 @@ from reuse_compiler.cli.budget import (
     fit_to,
     require_budget,
     require_nothing_chosen,
+    saying_what_is_kept,
 )
 from reuse_compiler.cli.console import Column, print_json, print_line, print_table
 from reuse_compiler.cli.options import (
@@ -142,23 +143,25 @@ def fit(
         threads=threads,
         read=(model, profile, stream, preprocess),
     )
-    loaded = load(model, shapes=parse_shapes(shape))
-    if profile is not None:
-        if stream is not None and budget is None:
-            print(f"reusec: {profile} is the profile, so {stream} is not read", file=sys.stderr)
-        observed = Profile.load(profile)
-    else:
-        assert stream is not None
-        observed = profile_on(loaded, open_for(loaded, stream, preprocess, frames, fed_back), fed_back, threads)
+    unread = profile is not None and budget is None
     found = None
-    if budget is None:
-        plan = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
-    else:
-        assert stream is not None
-        recording = open_for(loaded, stream, preprocess, frames, fed_back)
-        if pareto is None:
+    with saying_what_is_kept(budget, journal):
+        loaded = load(model, shapes=parse_shapes(shape))
+        recording = None if stream is None or unread else open_for(loaded, stream, preprocess, frames, fed_back)
+        if unread and stream is not None:
+            print(f"reusec: {profile} is the profile, so {stream} is not read", file=sys.stderr)
+        if profile is not None:
+            observed = Profile.load(profile)
+        else:
+            assert recording is not None
+            observed = profile_on(loaded, recording, fed_back, threads)
+        if budget is None:
+            plan = fit_plan(loaded, observed, clusters, clip, centroids, deadband, exclude, overrides, fed_back)
+        elif pareto is None:
+            assert recording is not None
             plan = fit_to(loaded, recording, budget, settings)
         else:
+            assert recording is not None
             found = fit_front(loaded, recording, budget, settings, pareto)
             plan = found.plan
     if output is not None:

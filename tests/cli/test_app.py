@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from reuse_compiler import __version__
+from tests.cli.conftest import recording
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Invoke
@@ -88,30 +90,82 @@ def test_a_broken_pipe_is_quiet() -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_an_interrupt_is_quiet_and_leaves_nothing(compilation: Path, tmp_path: Path) -> None:
-    stream = tmp_path / "endless.py"
-    stream.write_text(
+def interrupted(begun: Path, *arguments: object) -> tuple[int, bytes, bytes]:
+    """Exit status, stdout and stderr of a command that is interrupted once the file `begun` is there."""
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # where tests run in the background it is ignored, and inherited
+    process = subprocess.Popen(
+        [*_REUSEC, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    deadline = time.monotonic() + 60
+    while not begun.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    return process.returncode, stdout, stderr
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> str:
+    """A stream without end, which makes a file `begun` when it is read."""
+    file = tmp_path / "endless.py"
+    file.write_text(
         "import itertools, pathlib, numpy as np\n"
         "def frames():\n"
         "    for number in itertools.count():\n"
         f"        pathlib.Path({str(tmp_path / 'begun')!r}).touch()\n"
         "        yield {'image': np.full((1, 2, 6, 6), number % 3, np.float32)}\n"
     )
+    return f"{file}:frames"
+
+
+def test_an_interrupt_is_quiet_and_leaves_nothing(compilation: Path, endless: str, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     arguments = ("compile", compilation / "small.onnx", "--plan", compilation / "compiled/plan.json")
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # where tests run in the background it is ignored, and inherited
-    process = subprocess.Popen(
-        [*_REUSEC, *arguments, "--stream", f"{stream}:frames", "-o", tmp_path / "out/compiled"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "begun").exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout, stderr) == (130, b"", b"")
+    done = interrupted(tmp_path / "begun", *arguments, "--stream", endless, "-o", tmp_path / "out/compiled")
+    assert done == (130, b"", b"")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("journal", "expected"),
+    [
+        (False, "nothing was written: with --journal FILE the next fit can be stopped and goes on from there"),
+        (True, "nothing was tried yet, and nothing was written: the same command begins again"),
+    ],
+)
+def test_an_interrupt_before_the_search_says_that_nothing_is_kept(
+    compilation: Path, endless: str, tmp_path: Path, journal: bool, expected: str
+) -> None:
+    fit = ("fit", compilation / "small.onnx", "--stream", endless, "--budget", "relrmse<=0.1")
+    options = ("--journal", tmp_path / "journal") if journal else ()
+    status, stdout, stderr = interrupted(tmp_path / "begun", *fit, *options, "-o", tmp_path / "plan.json")
+    assert (status, stdout, stderr.decode()) == (130, b"", f"reusec: stopped: {expected}\n")
+    assert not (tmp_path / "plan.json").exists()
+
+
+@pytest.mark.parametrize("command", ["fit", "compile"])
+def test_an_interrupt_of_the_search_says_what_its_journal_holds(
+    compilation: Path, tmp_path: Path, command: str
+) -> None:
+    """The journal appears with the first candidate; the losses are slow enough for it not to be the last."""
+    np.savez(tmp_path / "stream.npz", image=recording(24))
+    (tmp_path / "slow.py").write_text(
+        "import pathlib, time\n"
+        "def loss(references, outputs):\n"
+        "    time.sleep(0.1)\n"
+        f"    journal = pathlib.Path({str(tmp_path / 'journal')!r})\n"
+        "    if journal.exists() and journal.stat().st_size:\n"
+        f"        pathlib.Path({str(tmp_path / 'begun')!r}).touch()\n"
+        "    return 0.0\n"
+    )
+    budget = ("--stream", tmp_path / "stream.npz", "--budget", f"{tmp_path / 'slow.py'}:loss<=1")
+    written = ("--journal", tmp_path / "journal", "-o", tmp_path / "out")
+    done = interrupted(tmp_path / "begun", command, compilation / "small.onnx", *budget, *written)
+    words = f"reusec: stopped: {tmp_path / 'journal'} holds what was tried: the same command goes on from there\n"
+    assert (done[0], done[1], done[2].decode()) == (130, b"", words)
+    assert not (tmp_path / "out").exists()
