@@ -177,6 +177,27 @@ def test_an_output_of_fp32_that_is_no_number_is_one_line(tmp_path: Path, budget:
         fitted(load(tmp_path / "broken.onnx", broken), [{"x": x} for x in walk(20)], budget)
 
 
+def test_the_default_names_what_is_finite_where_something_is_not(tmp_path: Path) -> None:
+    log = "c = MatMul (b, B)\n d = Sub (c, F)\n y = Log (d)"
+    text = NETWORK.replace("y = MatMul (b, B)", log).replace(
+        "silent = Identity (S)", "silent = ReduceMax <keepdims = 0> (c)"
+    )
+    text = text.replace("float[1] silent", "float silent")
+    words = (
+        "list: output y of the fp32 model is not finite: name an output in the budget, such as relrmse:silent<=0.1; finite"
+        " and varying: silent"
+    )
+    frames = [{"x": x} for x in walk(20)]
+    with pytest.raises(StreamError, match=f"^{words}$"):
+        fitted(load(tmp_path / "broken.onnx", text), frames, None)
+    assert fitted(load(tmp_path / "broken.onnx", text), frames, "relrmse:silent<=0.1").budget is not None
+    alone = NETWORK.replace("y = MatMul (b, B)", log)
+    with pytest.raises(
+        StreamError, match="output y of the fp32 model is not finite: no other varies: give another recording"
+    ):
+        fitted(load(tmp_path / "alone.onnx", alone), frames, None)
+
+
 def test_a_model_without_a_float_output_has_no_default(tmp_path: Path) -> None:
     text = NETWORK.replace("float[1, 4] y, float[1] fixed, float[1] silent, ", "")
     text = text.replace("    fixed = Identity (F)\n    silent = Identity (S)\n", "")
