@@ -23,6 +23,8 @@ MODULE:FUNCTION  or FILE.py:FUNCTION: what a function of the user's own gives; t
 A margin leaves out what fp32 itself is unsure of: elements within it of the threshold, rows whose two largest elements
 are within it of each other.
 
+No plan is fitted to a bound that cannot be broken: top5 is of rows of more than five elements.
+
 Labels come with the stream, as ``__labels_OUTPUT__`` or ``__labels__`` (:mod:`reuse_compiler.streams.labels`), in the
 order of what is bounded: a class number a row for argmax and top5; 1 for an element that belongs above the threshold and 0
 for one that does not. What has a label below 0 is left out. A run that scores better than fp32 loses nothing.
@@ -44,7 +46,7 @@ from reuse_compiler.errors import BudgetError
 from reuse_compiler.frontend import TensorSpec
 from reuse_compiler.own_metric import OwnMetric, import_metric
 
-__all__ = ["CONTINUOUS", "LABELLED", "METRICS", "Bound", "Index", "parse_budget"]
+__all__ = ["CONTINUOUS", "LABELLED", "METRICS", "TOP", "Bound", "Index", "parse_budget"]
 
 Index = tuple[int | slice | EllipsisType, ...]
 
@@ -53,6 +55,8 @@ CONTINUOUS = ("relrmse", "rmse", "sqnr")
 LABELLED = ("labels.argmax", "labels.top5", "labels.decision", "labels.f1")
 """Metrics against labels."""
 METRICS = (*CONTINUOUS, "argmax", "top5", "decision", "f1", *LABELLED)
+TOP = 5
+"""How many elements of a row top5 takes for the best."""
 _WITH_THRESHOLD = ("decision", "f1", "labels.decision", "labels.f1")
 _WITHOUT_MARGIN = (*CONTINUOUS, *LABELLED)
 _NUMBER = r"[^@~:<=>;\s]+"

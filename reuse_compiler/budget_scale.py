@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reuse_compiler.accuracy import OutputError
-from reuse_compiler.budget import Bound
+from reuse_compiler.budget import TOP, Bound
 from reuse_compiler.errors import BudgetError
 from reuse_compiler.metrics import Judge
 
@@ -32,11 +32,14 @@ def check_budget(bounds: Sequence[Bound], references: Sequence[Arrays], where: s
     Raises
     ------
     BudgetError
-        Where a bound has no scale on the recording, its labels are missing, or a function of the user's own fails or
-        finds a loss above its limit already.
+        Where a bound has no scale on the recording or cannot be broken, its labels are missing, or a function of the
+        user's own fails or finds a loss above its limit already.
     StreamError
         Where an output of the fp32 model is not finite, or labels do not fit.
     """
+    for bound in bounds:
+        if bound.metric in ("top5", "labels.top5"):
+            _require_more_classes(bound, references[0])
     judge = Judge(bounds)
     for outputs in references:
         judge.add(outputs, outputs)
@@ -58,6 +61,17 @@ def check_budget(bounds: Sequence[Bound], references: Sequence[Arrays], where: s
                 f"budget {bound.text!r}: the fp32 model itself loses {loss:.4g} on {where}: give a function that loses 0"
                 " where nothing changes, or a higher limit"
             )
+
+
+def _require_more_classes(bound: Bound, outputs: Arrays) -> None:
+    rows = np.asarray(outputs[bound.output])[bound.index]
+    classes = rows.shape[-1] if rows.ndim else 1
+    if classes <= TOP:
+        best = bound.metric.replace("top5", "argmax")
+        raise BudgetError(
+            f"budget {bound.text!r}: output {bound.output} has rows of {classes}, all of which are among the {TOP} best: bound"
+            f" {best}, or name an output with more"
+        )
 
 
 def scales(bounds: Sequence[Bound], references: Sequence[Arrays]) -> list[float]:

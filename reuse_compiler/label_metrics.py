@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reuse_compiler.budget import Bound
+from reuse_compiler.budget import TOP, Bound
 from reuse_compiler.errors import BudgetError, StreamError
 from reuse_compiler.streams.labels import label_keys
 
 __all__ = ["LabelLoss", "has_labels"]
 
-_TOP = 5
 
 Array = NDArray[Any]
 
@@ -94,7 +93,7 @@ def _classes(bound: Bound, score: _Score, output: Array, labels: Array, where: s
     own = np.take_along_axis(rows, labels[:, None], -1)
     before = np.count_nonzero(~(rows <= own), axis=-1)  # what is no number is before all
     ties = np.count_nonzero((rows == own) & (np.arange(classes) < labels[:, None]), axis=-1)
-    first = 1 if bound.metric == "labels.argmax" else _TOP
+    first = 1 if bound.metric == "labels.argmax" else TOP
     score.right += int(np.count_nonzero(before + ties < first))
     score.total += len(rows)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reuse_compiler.accuracy import OutputError
-from reuse_compiler.budget import CONTINUOUS, LABELLED, Bound
+from reuse_compiler.budget import CONTINUOUS, LABELLED, TOP, Bound
 from reuse_compiler.errors import StreamError
 from reuse_compiler.label_metrics import LabelLoss
 from reuse_compiler.own_metric import OwnLoss
@@ -18,7 +18,6 @@ from reuse_compiler.own_metric import OwnLoss
 __all__ = ["Judge"]
 
 Array = NDArray[Any]
-_TOP = 5
 
 
 class _Loss(Protocol):
@@ -151,7 +150,7 @@ def _argmax(bound: Bound, count: _Count, exact: Array, value: Array) -> None:
 def _top5(bound: Bound, count: _Count, exact: Array, value: Array) -> None:
     rows, others, sure = _rows(bound, exact, value)
     of_best = np.take_along_axis(others, rows.argmax(-1)[:, None], -1)
-    missed = np.count_nonzero(others > of_best, axis=-1) >= _TOP
+    missed = np.count_nonzero(others > of_best, axis=-1) >= TOP
     count.wrong += int(np.count_nonzero((missed | np.isnan(of_best[:, 0])) & sure))
     count.total += int(np.count_nonzero(sure))
 

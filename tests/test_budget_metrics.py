@@ -147,6 +147,8 @@ def test_what_a_recording_cannot_judge_is_one_line(model: Model, own: Path) -> N
         ("relrmse:fixed<=0.1", unlabelled, BudgetError, "output fixed .* is one value .*: .* or bound its rmse"),
         ("sqnr:silent>=40", unlabelled, BudgetError, "output silent .* is zero throughout list: there is no signal"),
         ("sqnr:best>=40", unlabelled, BudgetError, "output best is int64: name a float output"),
+        ("top5:y<=0.1", unlabelled, BudgetError, "output y has rows of 4, .* the 5 best: bound argmax, or"),
+        ("labels.top5:y<=0.1", frames, BudgetError, "output y has rows of 4, .*: bound labels.argmax, or"),
         ("rmse:z<=0.1", unlabelled, BudgetError, "the model has no output z"),
         ("mse:y<=0.1", unlabelled, BudgetError, "no metric is called mse"),
         ("rmse:y<=0.1", unlabelled[: MIN_FRAMES - 1], StreamError, "frames are too few"),
