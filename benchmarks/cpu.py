@@ -64,9 +64,9 @@ Plans of `--budget 1 % --objective cpu_time` (the budgets of [budgets.md](budget
 
 {streams}
 
-*loss* is in terms of the budget's metric, over its limit where that is above 1. *dense* is the share of the frames that the session ran without
+*loss* is a share of what the budget allows: above 1, the second half does not keep it. *dense* is the share of the frames that the session ran without
 reuse because they would have taken longer with it; then the two sides do the same work. *every n-th frame* and *skip* are what a user
-could do instead: the loss of running every n-th frame alone, over the same limit, with the largest n that keeps it, or 2; and the speedup of not running frames whose inputs moved little,
+could do instead: n, and the loss of running every n-th frame alone, as a share too, with the largest n that loses no more than the budget or the plan, or 2; and the speedup of not running frames whose inputs moved little,
 at no more loss than the plan's.
 
 ## Where nothing repeats
