@@ -56,7 +56,7 @@ class Journal:
             if whole != text or not path.exists():
                 path.write_text(whole)
         except OSError as error:
-            raise BudgetError(f"{path}: {error.strerror or error}") from error
+            raise BudgetError(f"{path}: {error.strerror or error}: give another file") from error
         except (ValueError, TypeError) as error:
             raise BudgetError(f"{path}: no journal of a search: give another file, or remove it") from error
 
@@ -70,9 +70,19 @@ class Journal:
         return self._known.get(key)
 
     def write(self, key: str, outcome: Known) -> None:
-        """Take down an outcome."""
+        """Take down an outcome. Raises BudgetError where the file cannot be written."""
         with self._lock:
             self._known[key] = outcome
             if self._path is not None:
-                with self._path.open("a") as file:
-                    file.write(json.dumps([key, *outcome]) + "\n")
+                _append(self._path, json.dumps([key, *outcome]) + "\n")
+
+
+def _append(path: Path, line: str) -> None:
+    try:
+        with path.open("a") as file:
+            file.write(line)
+    except OSError as error:
+        raise BudgetError(
+            f"{path}: cannot write the journal: {error.strerror or error}: make room there and start the fit again, which"
+            " goes on from what it holds, or give another file"
+        ) from error

@@ -103,7 +103,19 @@ def test_a_file_that_is_no_journal_is_one_line_and_stays(tmp_path: Path, text: s
 
 
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(BudgetError, match="No such file or directory"):
+    with pytest.raises(BudgetError, match="No such file or directory: give another file"):
         Journal(tmp_path / "missing" / "journal")
-    with pytest.raises(BudgetError, match="Is a directory"):
+    with pytest.raises(BudgetError, match="Is a directory: give another file"):
         Journal(tmp_path)
+
+
+def test_a_full_disk_ends_the_search_with_one_line(parts: Parts, tmp_path: Path) -> None:
+    """Candidates are tried in threads."""
+    path = tmp_path / "journal"
+    full = replace(parts.calibration, journal=Journal(path), jobs=2)
+    path.unlink()
+    path.symlink_to("/dev/full")  # takes nothing
+    message = "journal: cannot write the journal: No space left on device: make room there and start the fit again, "
+    with pytest.raises(BudgetError, match=message) as caught:
+        full.evaluate_all([parts.uniform, parts.uniform.scaled(-1)])
+    assert "\n" not in str(caught.value)
