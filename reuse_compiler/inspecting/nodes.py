@@ -13,7 +13,7 @@ from reuse_compiler.operators import Activation, is_reuse, read_activation
 from reuse_compiler.quantizers import LinearQuantizer, Quantizer
 from reuse_compiler.slots import Slot, slots
 
-__all__ = ["NodeRow", "activation_text", "node_rows", "op_name", "quantizer_text", "state_bytes"]
+__all__ = ["NodeRow", "activation_text", "deadband_text", "node_rows", "op_name", "quantizer_text", "state_bytes"]
 
 _BEFORE = {"Conv": "Conv", "ConvTranspose": "ConvTranspose", "Gemm": "Gemm or MatMul"}
 
@@ -114,13 +114,20 @@ def activation_text(activation: Activation) -> str:
 
 
 def quantizer_text(quantizer: Quantizer) -> str:
-    """A quantizer in a few words; the largest deadband where channels have their own."""
-    widest = float(np.max(quantizer.deadband))
-    deadband = f" deadband={widest:.4g}" if widest else ""
+    """A quantizer in a few words."""
+    deadband = f" deadband={deadband_text(quantizer.deadband)}" if np.any(quantizer.deadband) else ""
     if isinstance(quantizer, LinearQuantizer):
         return f"clusters={quantizer.clusters} step={quantizer.step:.4g} zero={quantizer.zero}{deadband}"
     low, high = quantizer.centroids[0], quantizer.centroids[-1]
     return f"table={quantizer.clusters} from {low:.4g} to {high:.4g} zero={quantizer.zero}{deadband}"
+
+
+def deadband_text(deadband: float | Sequence[float]) -> str:
+    """A deadband to four digits; the least and the most where channels differ."""
+    if not isinstance(deadband, Sequence):
+        return f"{deadband:.4g}"
+    ends = dict.fromkeys(f"{end:.4g}" for end in (min(deadband), max(deadband)))
+    return " to ".join(ends) + (" by channel" if len(ends) > 1 else "")
 
 
 def state_bytes(kept: Sequence[Slot]) -> tuple[int, int]:

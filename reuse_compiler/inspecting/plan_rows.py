@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from reuse_compiler.inspecting.nodes import deadband_text
 from reuse_compiler.plan import AnySpec, NextStep, Plan
 
 __all__ = ["PlanRow", "plan_rows"]
@@ -63,11 +64,7 @@ def _words(spec: AnySpec) -> str:
         text = f"table of {spec.clusters:,} centroids, {spec.centroids[0]:.4g} to {spec.centroids[-1]:.4g}"
     else:
         text = f"{spec.clusters:,} clusters, step {spec.step:.4g}"
-    deadbands = _deadbands(spec)
-    if not any(deadbands):
-        return text
-    ends = dict.fromkeys(f"{end:.4g}" for end in (min(deadbands), max(deadbands)))
-    return f"{text}, stays within {' to '.join(ends)}{' by channel' if len(ends) > 1 else ''}"
+    return f"{text}, stays within {deadband_text(spec.deadband)}" if any(_deadbands(spec)) else text
 
 
 def _deadbands(spec: AnySpec) -> list[float]:

@@ -35,8 +35,8 @@ def test_a_line_says_what_matters(model: Model, plan: Plan) -> None:
     texts = {(line.sign, line.node): line.text for line in diff(_original(model), rewrite(model, plan))}
     assert texts["-", "conv2"] == "conv2: Conv(x, float[3,2,3,3], float[3]) kernel_shape=[3,3] pads=[1,1,1,1] -> b"
     assert texts["+", "conv2"] == (
-        "conv2: ReuseConv(x, float[3,2,3,3], float[3]) clusters=300 step=0.25 zero=7 deadband=0.5 pads=[1,1,1,1]"
-        " state=256 bytes -> b"
+        "conv2: ReuseConv(x, float[3,2,3,3], float[3]) clusters=300 step=0.25 zero=7 deadband=0.125 to 0.5 by channel"
+        " pads=[1,1,1,1] state=256 bytes -> b"
     )
     assert texts["+", "fc"] == "fc: ReuseGemm(f, float[48,5], float[5]) clusters=16 step=0.5 zero=0 state=68 bytes -> y"
 

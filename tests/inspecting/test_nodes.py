@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reuse_compiler.frontend import Model
 from reuse_compiler.inspecting import node_rows
+from reuse_compiler.inspecting.nodes import quantizer_text
 from reuse_compiler.passes.rewrite import rewrite
 from reuse_compiler.plan import Plan
+from reuse_compiler.quantizers import LinearQuantizer
 
 
 def test_a_row_says_what_the_node_was_and_keeps(model: Model, plan: Plan, quoted: str) -> None:
@@ -26,3 +30,18 @@ def test_a_row_says_what_the_node_was_and_keeps(model: Model, plan: Plan, quoted
 
 def test_without_a_plan_the_row_says_what_it_may_have_been(model: Model, plan: Plan) -> None:
     assert {row.node: row.before for row in node_rows(rewrite(model, plan))}["fc"] == "Gemm or MatMul"
+
+
+@pytest.mark.parametrize(
+    ("deadband", "words"),
+    [
+        (0.0, ""),
+        ((0.0, 0.0), ""),
+        (0.25, " deadband=0.25"),
+        ((0.25, 0.25), " deadband=0.25"),
+        ((0.2, 0.01, 0.1), " deadband=0.01 to 0.2 by channel"),
+        ((0.5, 0.0), " deadband=0 to 0.5 by channel"),
+    ],
+)
+def test_deadbands_are_told_from_the_least_to_the_most(deadband: float | tuple[float, ...], words: str) -> None:
+    assert quantizer_text(LinearQuantizer(0.5, 0, 16, deadband)) == f"clusters=16 step=0.5 zero=0{words}"
