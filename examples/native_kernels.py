@@ -12,10 +12,14 @@ import onnxruntime as ort
 from reuse_compiler.backend.cpu import library
 from reuse_compiler.slots import model_slots
 
-model, frames, results = f"{sys.argv[1]}/model.reuse.onnx", np.load(sys.argv[2]), sys.argv[3]
+if len(sys.argv) != 4 or library() is None:
+    raise SystemExit("usage: native_kernels.py DIR FRAMES.npz OUTPUTS.npz, where the kernel library was built")
+model, arrays, results = f"{sys.argv[1]}/model.reuse.onnx", np.load(sys.argv[2]), sys.argv[3]
 options = ort.SessionOptions()
 options.register_custom_ops_library(str(library()))
 session = ort.InferenceSession(model, options)
+shapes = {one.name: one.shape for one in session.get_inputs()}
+frames = {name: arrays[name].reshape(-1, *shapes[name]) for name in arrays if not name.startswith("__")}
 binding = session.io_binding()
 outputs = [output.name for output in session.get_outputs() if not output.name.startswith("present_")]
 for name in outputs:

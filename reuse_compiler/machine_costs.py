@@ -6,8 +6,6 @@ import os
 import platform
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from reuse_compiler.backend.cpu import instruction_set, library
 from reuse_compiler.cpu_costs import CpuCosts
 from reuse_compiler.document import Strict
@@ -33,7 +31,7 @@ def machine_costs() -> CpuCosts:
     """The costs measured on this machine, else those that the package comes with."""
     try:
         kept = Calibration.model_validate_json(calibration_path().read_text())
-    except (OSError, ValidationError):
+    except (OSError, ValueError):  # missing, damaged, or of another version
         return CpuCosts()
     path = library()
     here = path is not None and (kept.machine, kept.instruction_set) == (machine_name(), instruction_set(path))

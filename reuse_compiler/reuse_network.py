@@ -36,6 +36,7 @@ from reuse_compiler.passes.without_reuse import WithoutReuse
 from reuse_compiler.refresh import RefreshSchedule
 from reuse_compiler.runtime_errors import RUNTIME_ERRORS
 from reuse_compiler.slots import Slot, model_slots
+from reuse_compiler.state_layout import channels_last_shape
 
 __all__ = ["ReuseNetwork", "StateNames", "Step", "StepNames"]
 
@@ -142,6 +143,8 @@ class ReuseNetwork:
         slots = model_slots(self._ir)
         if slots:
             check_format(self._name, self._ir.metadata_props)
+        for slot in slots:
+            _check_state(slot, self._name)
         properties = self._ir.metadata_props
         self.feedback: dict[str, str] = json.loads(properties.get("reuse.state", "{}"))
         self.schedule, self.guard = _schedule(properties, slots), _guard(properties, slots)
@@ -320,6 +323,30 @@ def _state_names(slot: Slot) -> StateNames:
         raise ModelError(f"node {slot.site}: its state is not an input and output of the model: compile it again")
     index, linear, next_index, next_linear = (str(value.name) for value in (*past, *present))
     return StateNames(index, linear, next_index, next_linear, keeps_channels_last(slot.node))
+
+
+def _check_state(slot: Slot, name: str) -> None:
+    """Raises ModelError, which begins with `name`, where the state of a site does not fit what its node reads and gives."""
+    x = slot.node.inputs[0]
+    if x is None or x.shape is None or slot.weight.shape is None or not x.shape.is_static():
+        return
+    wanted: tuple[tuple[int, ...], ...]
+    if slot.steps is not None:
+        rows, (inputs, outputs) = x.shape.numpy()[1], slot.weight.shape.numpy()
+        wanted = ((rows, inputs), (rows, outputs))
+    else:
+        y = slot.node.outputs[0]
+        if y.shape is None or not y.shape.is_static():
+            return
+        shapes = (x.shape.numpy(), y.shape.numpy())
+        last = keeps_channels_last(slot.node)
+        wanted = tuple(channels_last_shape(shape) if last else shape for shape in shapes)
+    for value, shape in zip((slot.past_index, slot.past_linear), wanted, strict=True):
+        if value.shape is not None and tuple(value.shape) != tuple(shape):
+            raise ModelError(
+                f"{name}: state {value.name} is {list(value.shape)}, node {slot.node.name} needs {list(shape)}:"
+                " compile the model again"
+            )
 
 
 def _step_names(slot: Slot) -> StepNames:

@@ -28,7 +28,7 @@ from reuse_compiler.session_statistics import SessionStatistics, Tally
 from reuse_compiler.state_layout import channels_first
 from reuse_compiler.steps import before_steps
 from reuse_compiler.streams import Frame
-from reuse_compiler.streams.checks import conform, expected_inputs
+from reuse_compiler.streams.checks import conform, expected_inputs, require_finite
 
 __all__ = ["Executor", "Session"]
 
@@ -61,9 +61,9 @@ class Session:
     executor : {"native", "portable"}, optional
         With native kernels or without; native by default, where they were built.
     adaptive : bool, optional
-        Never slower than the original model: layers that reuse cannot make faster on a CPU compute everything, and while little
-        repeats so does the whole model (:mod:`reuse_compiler.native.switch`). Outputs then depend on timing, by no more than the
-        plan's loss.
+        Seldom slower than the original model, and by a few percent then: layers that reuse cannot make faster on a CPU compute
+        everything, and while little repeats so does the whole model (:mod:`reuse_compiler.native.switch`). Outputs then depend on
+        timing, by no more than the plan's loss.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Session:
     ModelError
         If the model cannot be read, is of the format of another version, or onnxruntime does not take it.
     ReuseError
-        If `executor` is "native" and there is no kernel library.
+        If `executor` is "native" and there is no kernel library, or an argument is out of range.
     StreamError
         If `state` names an input or output that the model lacks.
     """
@@ -95,6 +95,8 @@ class Session:
         executor: Executor | None = None,
         adaptive: bool = False,
     ) -> None:
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise ReuseError(f"threads is {threads}: give 1 or more, or None for all cores")
         kernels = _kernels(executor)
         self.executor: Executor = "portable" if kernels is None else "native"
         self._network = ReuseNetwork(model, threads, kernels, machine_costs() if adaptive else None)
@@ -104,6 +106,7 @@ class Session:
         self._fed_back = dict(self._network.feedback if state is None else state)
         self._streamed = expected_inputs(self.inputs, self._fed_back)
         self._adaptive, self._dense_ns = adaptive, 0.0
+        # A quantizer would hide what is not finite; a frame without reuse gives what the original gives.
         self._finite = frozenset[str]() if adaptive else self._network.read_by_sites
         self._allocate()
 
@@ -237,7 +240,11 @@ class Session:
         if switch is None:
             return self._run(arrays)
         began = perf_counter_ns()
-        outputs = self._run(arrays) if switch.reuses else self._run_dense(arrays)
+        if switch.reuses:
+            require_finite(given, self._network.read_by_sites, "frame")
+            outputs = self._run(arrays)
+        else:
+            outputs = self._run_dense(arrays)
         switch.took(perf_counter_ns() - began)
         return outputs
 
@@ -419,6 +426,8 @@ def _path_reason(sparse: float) -> str:
 
 def _kernels(executor: Executor | None) -> Path | None:
     """The library that `executor` wants."""
+    if executor not in (None, "native", "portable"):
+        raise ReuseError(f"executor is {executor}: give native or portable")
     path = None if executor == "portable" else library()
     if executor == "native" and path is None:
         raise ReuseError(

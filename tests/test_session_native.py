@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from reuse_compiler.backend.cpu import library
 from reuse_compiler.cpu_costs import CpuCosts
-from reuse_compiler.errors import ReuseError
+from reuse_compiler.errors import ModelError, ReuseError, StreamError
 from reuse_compiler.frontend import Model, load
 from reuse_compiler.guard_plan import GuardPlan
 from reuse_compiler.native.never_faster import never_faster
@@ -222,6 +222,42 @@ def test_native_without_a_library_says_what_to_do(model: Model, monkeypatch: pyt
     monkeypatch.setattr("reuse_compiler.session.library", lambda: None)
     with pytest.raises(ReuseError, match="no kernel library: install it where a C\\+\\+ compiler"):
         Session(reuse_model(model), executor="native")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"executor": "nonsense"}, "give native or portable"),
+        ({"threads": 0}, "give 1 or more"),
+        ({"threads": 1.5}, "1 or more"),
+    ],
+)
+def test_arguments_out_of_range(model: Model, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ReuseError, match=message):
+        Session(reuse_model(model), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("past_linear_f", (1, 1)), ("past_index_a", (1, 20, 24, 4)), ("past_index_r.h", (1, 9))]
+)
+def test_state_that_does_not_fit_its_node(model: Model, name: str, shape: tuple[int, ...]) -> None:
+    reuse = reuse_model(model)
+    next(value for value in reuse.graph.inputs if value.name == name).shape = ir.Shape(shape)
+    with pytest.raises(ModelError, match=f"state {name} is .* needs .*: compile the model again"):
+        Session(reuse)
+
+
+def test_an_adaptive_session_hides_nothing_that_is_not_finite(model: Model) -> None:
+    session = Session(reuse_model(model), threads=1, adaptive=True)
+    broken = {"x": np.full((1, 3, 20, 24), np.nan, np.float32)}
+    for frame in frames(30):
+        session.run(frame)
+        twin = session.fork()
+        original = twin._dense_step({**broken, **twin._feedback.held})["y"]
+        try:
+            np.testing.assert_array_equal(twin.run(broken)["y"], original)
+        except StreamError as error:
+            assert "not finite" in str(error)
 
 
 def test_a_model_from_a_file_runs_natively(model: Model, tmp_path: Path) -> None:

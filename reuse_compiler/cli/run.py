@@ -232,4 +232,5 @@ def print_run(report: Report | SessionReport) -> None:
             f"refresh   {counted(report.refreshed, 'linear output')} in turn, all of them"
             f" {counted(report.drift_refreshes, 'time')} for drift"
         )
-    print_line(f"speed     {report.milliseconds_per_frame:.2f} ms a frame in onnxruntime without the kernel library")
+    how = "with native kernels" if report.executor == "native" else "on function bodies, without kernels"
+    print_line(f"speed     {report.milliseconds_per_frame:.2f} ms a frame in onnxruntime, {how}; reusec bench compares")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reuse_compiler.errors import StreamError
 from reuse_compiler.frontend import TensorSpec
 
-__all__ = ["chosen_input", "conform", "expected_inputs", "named"]
+__all__ = ["chosen_input", "conform", "expected_inputs", "named", "require_finite"]
 
 
 def expected_inputs(inputs: Sequence[TensorSpec], state: Mapping[str, str]) -> tuple[TensorSpec, ...]:
@@ -63,10 +63,15 @@ def conform(
     if len(arrays) != len(specs) or any(spec.name not in arrays for spec in specs):
         raise _wrong_names(arrays.keys(), [spec.name for spec in specs], state, where)
     conformed = {spec.name: _conform_one(arrays[spec.name], spec, where) for spec in specs}
-    for name in conformed if finite is None else finite:
-        if name in conformed:
-            _check_finite(conformed[name], name, where)
+    require_finite(conformed, conformed.keys() if finite is None else finite, where)
     return conformed
+
+
+def require_finite(arrays: Mapping[str, NDArray[Any]], names: Collection[str], where: str) -> None:
+    """Raises StreamError, which begins with `where`, if a value is NaN or infinite in one of `arrays` that is among `names`."""
+    for name in names:
+        if name in arrays:
+            _check_finite(arrays[name], name, where)
 
 
 def _wrong_names(given: Collection[str], expected: Collection[str], state: Collection[str], where: str) -> StreamError:

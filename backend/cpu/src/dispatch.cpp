@@ -13,9 +13,10 @@ const Kernels& choose() {
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-    const bool any = !wanted || !*wanted;
-    if (avx512 && (any || !std::strcmp(wanted, kAvx512Kernels.name))) return kAvx512Kernels;
-    if (avx2 && (any || std::strcmp(wanted, kBaselineKernels.name))) return kAvx2Kernels;
+    auto named = [&](const Kernels& set) { return wanted && !std::strcmp(wanted, set.name); };
+    if (named(kBaselineKernels) || (named(kAvx2Kernels) && avx2)) return named(kBaselineKernels) ? kBaselineKernels : kAvx2Kernels;
+    if (avx512) return kAvx512Kernels;  // the best, where no other is named that there is
+    if (avx2) return kAvx2Kernels;
 #endif
     return kBaselineKernels;
 }
