@@ -50,6 +50,7 @@ class Survey:
         self._stock, self._model, self._plan = stock, model, plan
         self._every = [(n, self._skipper(EveryNthFrame(n))) for n in _EVERY]
         self._clock = CompareClock()
+        self._frames = 0
         self._past: Frame | None = None
         self._steps: dict[Measure, list[float]] = {measure: [] for measure in MEASURES}
 
@@ -59,6 +60,7 @@ class Survey:
 
     def take(self, frame: Frame, exact: Arrays) -> None:
         """A frame, and what stock onnxruntime gives of it."""
+        self._frames += 1
         for _, skipper in self._every:
             skipper.take(frame, exact, _distance)
         if self._past is not None and not frame.start:
@@ -89,7 +91,8 @@ class Survey:
         return Alternatives(every_nth=every, skip_max=skips["max"], skip_mean=skips["mean"])
 
     def _every_nth(self, accuracy: Accuracy) -> EveryNth:
-        kept = [(n, skipper) for n, skipper in self._every if _keeps(skipper, accuracy)]
+        most = max(2, self._frames // 2)  # more would be judged by too few repetitions
+        kept = [(n, skipper) for n, skipper in self._every if n <= most and _keeps(skipper, accuracy)]
         n, skipper = max(kept, key=lambda pair: pair[0], default=self._every[0])
         own = skipper.accuracy.report()
         return EveryNth(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from reuse_compiler.cli.console import Column, print_line, print_table
@@ -23,7 +24,7 @@ __all__ = ["print_bench"]
 
 _UNKNOWN = "-"
 _TIMES = (("µs", 1e-3), ("ms", 1))
-_MEASURES = {"max": "no element", "mean": "the mean element"}
+_MEASURES = {"max": "no element moved by more than", "mean": "the mean element moved by at most"}
 
 
 def print_bench(report: BenchReport, stream: str) -> None:
@@ -120,8 +121,11 @@ def _still(found: SkipStill | None) -> str:
     if found is None:
         return ""
     if not found.skipped:
-        return f"skip frames where {_MEASURES[found.measure]} moved: none can be skipped at this accuracy"
+        return f"skip frames where {_MEASURES[found.measure]} a threshold: none can be skipped at this accuracy"
+    which = f"frames where {_MEASURES[found.measure]} {number(found.threshold)}"
+    if found.threshold == inf:
+        which = "all frames but the first"
     return (
-        f"skip frames where {_MEASURES[found.measure]} moved by more than {number(found.threshold)}:"
+        f"skip {which}:"
         f" {times(found.speedup)} times, {percent(found.skipped)} % skipped, {found.metric} {number(found.loss)}"
     )
