@@ -71,17 +71,8 @@ def _dense(slot: Slot, graph: ir.Graph) -> list[ir.Node]:
         product = ir.node("MatMul", [centroid, weight])
         return [*dequantized, product, ir.node("Add", [product.outputs[0], bias], outputs=[linear])]
     conv = read_conv(node)
-    geometry: dict[str, int | Sequence[int]] = {
-        "strides": conv.strides,
-        "pads": conv.pads,
-        "dilations": conv.dilations,
-        "group": conv.group,
-    }
-    if conv.output_padding is not None:
-        geometry["output_padding"] = conv.output_padding
-    op = "Conv" if conv.output_padding is None else "ConvTranspose"
     x = ir.node("Einsum", [centroid], {"equation": TO_CHANNELS_FIRST})
-    y = ir.node(op, [x.outputs[0], weight, bias], geometry)
+    y = ir.node(conv.op, [x.outputs[0], weight, bias], conv.attributes)
     return [*dequantized, x, y, ir.node("Einsum", y.outputs, {"equation": TO_CHANNELS_LAST}, outputs=[linear])]
 
 

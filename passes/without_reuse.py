@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import MutableSequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,16 +77,7 @@ def _layer(node: ir.Node) -> list[ir.Node]:
             made = [product, ir.node("Add", [product.outputs[0], bias])]
     else:
         conv = read_conv(node)
-        geometry: dict[str, int | Sequence[int]] = {
-            "strides": conv.strides,
-            "pads": conv.pads,
-            "dilations": conv.dilations,
-            "group": conv.group,
-        }
-        if conv.output_padding is not None:
-            geometry["output_padding"] = conv.output_padding
-        op = "Conv" if conv.output_padding is None else "ConvTranspose"
-        made = [ir.node(op, [x, weight, bias], geometry, name=node.name)]
+        made = [ir.node(conv.op, [x, weight, bias], conv.attributes, name=node.name)]
     return [*made, *_activation(node, made[-1].outputs[0])]
 
 

@@ -17,7 +17,7 @@ ReuseConvTranspose ``output_padding``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -61,6 +61,7 @@ VERSION = 1
 MIN_OPSET = 18
 
 _GEMM, _CONV, _CONV_TRANSPOSE = "ReuseGemm", "ReuseConv", "ReuseConvTranspose"
+_DENSE_CONV, _DENSE_CONV_TRANSPOSE = "Conv", "ConvTranspose"
 _TABLE = "Table"
 """What the name of an operator ends in whose quantizer is a table."""
 _LINEAR_ATTRIBUTES = ("step", "zero", "clusters", "deadband")
@@ -168,6 +169,22 @@ class ConvAttributes:
     dilations: tuple[int, ...]
     group: int
     output_padding: tuple[int, ...] | None = None
+
+    @property
+    def op(self) -> str:
+        """The standard operator of this geometry."""
+        return _DENSE_CONV if self.output_padding is None else _DENSE_CONV_TRANSPOSE
+
+    @property
+    def attributes(self) -> dict[str, int | Sequence[int]]:
+        """As attributes of `op`."""
+        own: dict[str, int | Sequence[int]] = {
+            "strides": self.strides,
+            "pads": self.pads,
+            "dilations": self.dilations,
+            "group": self.group,
+        }
+        return own if self.output_padding is None else {**own, "output_padding": self.output_padding}
 
 
 def function(op: str, opset: int) -> ir.Function:
