@@ -86,21 +86,12 @@ void Conv::pack(const float* weights) {
                         weights[((group * group_outputs_ + output) * inputs + input) * taps + tap];
 }
 
-bool Conv::can(Method method) const { return depthwise_ == (method == Method::kDepthwise); }
-
-bool Conv::force(Method method) {
-    if (!can(method)) return false;
-    forced_ = true;
-    forced_method_ = method;
-    return true;
-}
-
 // Quantizes rows from `row` on, of which `last` is the end; returns the changes.
 std::size_t Conv::quantize_rows(const ConvFrame& frame, std::size_t row, std::size_t last, const Working& working,
                                 std::size_t& clipped) const {
     const std::size_t width = (std::size_t)shape_.input[2], channels = shape_.channels, count = width * channels;
     const std::size_t pixels = shape_.input_pixels(), rows = pixels / width;
-    const bool moves = frame.x_order == Order::kChannelsFirst && channels > 1;
+    const bool moves = channels > 1;
     const std::size_t at_once = moves ? rows_at_once(count) : 1;
     std::size_t changed = 0;
     while (row < last) {
@@ -220,8 +211,8 @@ double Conv::plan_row(std::size_t row, const Working& working) const {
     const double sparse = pixels * (double)groups_ * (kPixel + kSegment * (double)segments) +
                           (double)changes * shape_.kernel[2] / stride * (kProduct + vector * width);
     const double dense = pixels * taps * (double)shape_.channels * kDenseVector * width;
-    planned.method = forced_ ? forced_method_ : sparse < dense ? Method::kSparse : Method::kDense;
-    return planned.method == Method::kSparse ? sparse : dense;
+    planned.method = sparse < dense ? Method::kSparse : Method::kDense;
+    return std::min(sparse, dense);
 }
 
 // What the loops want to know of a row's changes.
@@ -301,7 +292,7 @@ float Conv::activate_rows(const ConvFrame& frame, std::size_t row, std::size_t l
     const std::size_t outputs = shape_.outputs, count = (last - row) * width;
     const float slope = activation_.slope, maximum = activation_.maximum;
     const float* linear = frame.linear + row * width * outputs;
-    if (frame.y_order == Order::kChannelsLast || outputs == 1)
+    if (outputs == 1)
         return kernels().activate(linear, frame.y + row * width * outputs, count * outputs, slope, maximum);
     float* y = frame.y + row / rows * outputs * pixels + row % rows * width;
     return kernels().activate_transposed(linear, y, count, outputs, pixels, slope, maximum);

@@ -22,17 +22,13 @@ struct ConvShape {
 // How the correction of a frame is computed: from lists of changes, or from all inputs with zeros where nothing changed.
 enum class Method { kSparse, kDense, kDepthwise };
 
-enum class Order { kChannelsFirst, kChannelsLast };
-
-// One frame of a CONV: x [batch, channels, ..] and y [batch, outputs, ..] in the given orders; index and linear, channels
-// last, hold what the frame before left and are changed in place.
+// One frame of a CONV: x [batch, channels, ..] and y [batch, outputs, ..]; index and linear, channels last, hold what the
+// frame before left and are changed in place.
 struct ConvFrame {
     const float* x;
-    Order x_order;
     void* index;
     float* linear;
     float* y;
-    Order y_order;
     bool clipped;  // whether inputs at an end of the range are to be counted
 };
 
@@ -43,11 +39,7 @@ public:
 
     Done run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const;
 
-    // One method for every row whatever changes, for tests and measurements; false where the layer has no such method.
-    bool force(Method method);
-
     const ConvShape& shape() const { return shape_; }
-    const Quantizer& quantizer() const { return quantizer_; }
 
 private:
     struct Working;
@@ -59,7 +51,6 @@ private:
     };
 
     void pack(const float* weights);
-    bool can(Method method) const;
     std::size_t quantize_rows(const ConvFrame& frame, std::size_t row, std::size_t last, const Working& working,
                               std::size_t& clipped) const;
     std::size_t quantize_row(const ConvFrame& frame, const float* x, std::size_t row, const Working& working,
@@ -76,8 +67,6 @@ private:
     Quantizer quantizer_;
     Activation activation_;
     bool depthwise_;
-    bool forced_ = false;
-    Method forced_method_ = Method::kDense;
     std::size_t groups_, group_channels_, group_outputs_, padded_;  // a depthwise layer counts as one group
     std::size_t weight_channels_;                                   // of a group in W
     std::size_t across_;                                            // segments of one row of the kernel

@@ -28,7 +28,6 @@ public:
 
     std::size_t inputs() const { return inputs_; }
     std::size_t outputs() const { return outputs_; }
-    const Quantizer& quantizer() const { return quantizer_; }
 
 private:
     std::size_t inputs_ = 0, outputs_ = 0;

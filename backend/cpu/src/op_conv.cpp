@@ -45,8 +45,8 @@ public:
         thread_local Scratch scratch;
         const Clock clock;
         Record* record = record_of(present_linear);
-        const Done done = conv->run({x.floats(), Order::kChannelsFirst, present_index, (float*)present_linear, (float*)y,
-                                     Order::kChannelsFirst, record && record->clip_limit >= 0},
+        const Done done = conv->run({x.floats(), present_index, (float*)present_linear, (float*)y,
+                                     record && record->clip_limit >= 0},
                                     call.pool(), scratch);
         if (record) write_down(*record, done.changed, done.clipped, done.largest, done.sparse, clock.nanoseconds());
         return done.ok ? Failure{} : Failure("out of memory");

@@ -79,17 +79,11 @@ inline Status* attribute(const Api* api, const KernelInfo* info, const char* nam
 inline Status* attribute(const Api* api, const KernelInfo* info, const char* name, std::int64_t* value) {
     return entry<Status* (*)(const KernelInfo*, const char*, std::int64_t*)>(api, 86)(info, name, value);
 }
-inline Status* attribute(const Api* api, const KernelInfo* info, const char* name, char* text, std::size_t* size) {
-    return entry<Status* (*)(const KernelInfo*, const char*, char*, std::size_t*)>(api, 87)(info, name, text, size);
-}
 inline Status* attribute(const Api* api, const KernelInfo* info, const char* name, float* list, std::size_t* size) {
     return entry<Status* (*)(const KernelInfo*, const char*, float*, std::size_t*)>(api, 162)(info, name, list, size);
 }
 inline Status* attribute(const Api* api, const KernelInfo* info, const char* name, std::int64_t* list, std::size_t* size) {
     return entry<Status* (*)(const KernelInfo*, const char*, std::int64_t*, std::size_t*)>(api, 163)(info, name, list, size);
-}
-inline Status* input_count(const Api* api, const KernelContext* context, std::size_t* count) {
-    return entry<Status* (*)(const KernelContext*, std::size_t*)>(api, 88)(context, count);
 }
 inline Status* input(const Api* api, const KernelContext* context, std::size_t number, const Value** value) {
     return entry<Status* (*)(const KernelContext*, std::size_t, const Value**)>(api, 90)(context, number, value);

@@ -79,7 +79,7 @@ struct ConvLayer : Layer {
         outputs = shape.outputs * shape.output_pixels();
     }
     reuse::Done run(const float* x, void* index, float* linear, float* y, const Pool& pool, reuse::Scratch& scratch) const override {
-        return conv.run({x, reuse::Order::kChannelsFirst, index, linear, y, reuse::Order::kChannelsFirst, true}, pool, scratch);
+        return conv.run({x, index, linear, y, true}, pool, scratch);
     }
 };
 
