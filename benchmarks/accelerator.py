@@ -8,10 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.workloads import Workload
-from reuse_compiler.backend.accelerator.cost import cost_trace
+from reuse_compiler.backend.accelerator.cost import cost_trace, trace_columns
 from reuse_compiler.backend.accelerator.hardware import load_hardware
 from reuse_compiler.backend.accelerator.lowering import lower
-from reuse_compiler.backend.accelerator.operations import operations
 from reuse_compiler.backend.accelerator.program_file import digest
 from reuse_compiler.backend.accelerator.trace import TraceReader
 from reuse_compiler.compiling import compile_model
@@ -48,7 +47,7 @@ def measure_interpretation(workload: Workload) -> Interpretation:
             workload.model, program, workload.stream, hardware=hardware, state=workload.state, trace=trace
         )
         begin = time.perf_counter()
-        columns = sum(operation.columns for operation in operations(program.reuse.sections.frame))
+        columns = trace_columns(program)
         reader = TraceReader.open(trace, digest(program), columns)
         cost_trace(program, reader.blocks(), reader.sequences, other)
         recost = time.perf_counter() - begin

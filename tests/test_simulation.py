@@ -15,10 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 from reuse_compiler import frontend
-from reuse_compiler.backend.accelerator.cost import Costs, cost_trace
+from reuse_compiler.backend.accelerator.cost import Costs, cost_trace, trace_columns
 from reuse_compiler.backend.accelerator.hardware import Hardware, load_hardware
 from reuse_compiler.backend.accelerator.lowering import lower
-from reuse_compiler.backend.accelerator.operations import operations
 from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.backend.accelerator.program_file import digest
 from reuse_compiler.backend.accelerator.trace import TraceReader
@@ -330,7 +329,7 @@ def test_progress_counts_frames(setting: Setting) -> None:
 
 
 def costed(run: Run, program: Program, hardware: Hardware) -> Costs:
-    columns = sum(operation.columns for operation in operations(program.reuse.sections.frame))
+    columns = trace_columns(program)
     reader = TraceReader.open(run.trace, digest(program), columns)
     return cost_trace(program, reader.blocks(), reader.sequences, hardware)
 

@@ -21,7 +21,7 @@ from reuse_compiler.backend.accelerator.program import Code, Program
 from reuse_compiler.backend.accelerator.timing import schedule
 from reuse_compiler.errors import HardwareError
 
-__all__ = ["CostModel", "Costs", "LayerReuse", "MachineCost", "cost_trace"]
+__all__ = ["CostModel", "Costs", "LayerReuse", "MachineCost", "cost_trace", "trace_columns"]
 
 Events = dict[Event, int]
 
@@ -74,6 +74,17 @@ class Costs:
     reuse: MachineCost
     baseline: MachineCost
     layers: list[LayerReuse]
+
+    @property
+    def speedup(self) -> float:
+        """Cycles of the baseline over those of the reuse machine; 0 where there are none."""
+        return self.baseline.total_cycles / self.reuse.total_cycles if self.reuse.total_cycles else 0.0
+
+    @property
+    def energy_saving(self) -> float:
+        """The share of the baseline's energy that the reuse machine does not spend."""
+        spent = self.baseline.total_energy_pj
+        return 1 - (self.reuse.total_energy_pj / spent if spent else 0.0)
 
 
 @dataclass
@@ -196,6 +207,11 @@ def _count(section: _Section, frames: int, hardware: Hardware, events: list[Even
 def _static_cycles(section: _Section, layers: int, hardware: Hardware) -> NDArray[np.int64]:
     """Cycles of one execution of a section without a trace, per layer."""
     return schedule(section.operations, np.zeros((1, 0), np.int64), layers, hardware).layer_cycles[:, 0]
+
+
+def trace_columns(program: Program) -> int:
+    """Columns of a trace row of `program`."""
+    return sum(operation.columns for operation in operations(program.reuse.sections.frame))
 
 
 def cost_trace(program: Program, blocks: Iterable[NDArray[np.int64]], sequences: int, hardware: Hardware) -> Costs:

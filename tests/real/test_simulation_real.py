@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from reuse_compiler.backend.accelerator.accounting import check_accounts
-from reuse_compiler.backend.accelerator.cost import cost_trace
+from reuse_compiler.backend.accelerator.cost import cost_trace, trace_columns
 from reuse_compiler.backend.accelerator.hardware import load_hardware
 from reuse_compiler.backend.accelerator.interpreter import Interpreter
 from reuse_compiler.backend.accelerator.lowering import lower
-from reuse_compiler.backend.accelerator.operations import operations
 from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.backend.accelerator.program_file import digest
 from reuse_compiler.backend.accelerator.trace import TraceReader
@@ -90,7 +89,7 @@ def test_counts_are_those_of_the_recorded_indices_and_the_trace_costs_as_the_run
     assert 0 < totals.reuse_nonzero <= totals.reuse < 1
     assert totals.speedup > 1 and 0 < totals.energy_saving < 1
     assert np.isfinite(report.accuracy.value)
-    columns = sum(operation.columns for operation in operations(program.reuse.sections.frame))
+    columns = trace_columns(program)
     reader = TraceReader.open(tmp_path / "t", digest(program), columns)
     for name in ("isca18", "isca18-macro"):
         hardware = load_hardware(name)

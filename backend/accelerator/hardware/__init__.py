@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import tomllib
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, reduce
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -163,6 +165,21 @@ class Hardware(_Strict):
         _collect("", self, found)
         return found
 
+    def varied(self, constants: Mapping[str, object]) -> Hardware:
+        """This hardware with other values for some constants, called as :meth:`constants` calls them.
+
+        Raises HardwareError where there is no such constant, or the value is out of its range.
+        """
+        known = {name for name, *_ in self.constants()}
+        parts = self.model_dump()
+        for name, value in constants.items():
+            if name not in known:
+                raise HardwareError(f"hardware {self.name}: no constant is called {name}: reusec hardware lists them")
+            *path, last = name.split(".")
+            part = reduce(operator.getitem, path, parts)
+            part[last] = {**part[last], "value": value, "source": "varied"}
+        return _validated(self.name, parts)
+
 
 def _collect(prefix: str, part: BaseModel, found: list[tuple[str, object, str, str]]) -> None:
     for name in type(part).model_fields:
@@ -198,9 +215,14 @@ def _builtin(name: str) -> Hardware:
 
 def _parse(name: str, text: str) -> Hardware:
     try:
-        return Hardware.model_validate(tomllib.loads(text))
+        return _validated(name, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise HardwareError(f"hardware {name}: not TOML: {error}") from error
+
+
+def _validated(name: str, parts: dict[str, Any]) -> Hardware:
+    try:
+        return Hardware.model_validate(parts)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

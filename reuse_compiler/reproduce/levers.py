@@ -1,0 +1,56 @@
+"""Which constant moves what: the same-input check with one constant of the hardware changed at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from reuse_compiler.backend.accelerator.cost import CostModel
+from reuse_compiler.backend.accelerator.hardware import Hardware
+from reuse_compiler.backend.accelerator.program import Program
+from reuse_compiler.reproduce.same_input import drawn_trace
+from reuse_compiler.reproduce.sensitivity import Row, Savings, Variation
+
+__all__ = ["LEVERS", "levers"]
+
+LEVERS: Mapping[str, tuple[float, ...]] = {
+    "quantizer.inputs_per_cycle": (1, 4),
+    "special.lanes": (1, 4),
+    "compute.multiply_pj": (0.5, 2.0),
+    "edram.read_pj_per_byte": (0.5, 2.0),
+    "edram.leakage_mw": (0.5, 2.0),
+    "buffer.reuse.read_pj_per_byte": (0.5, 2.0),
+    "buffer.reuse.leakage_mw": (0.5, 2.0),
+    "quantizer.scan_pj": (0.5, 2.0),
+    "special.operation_pj": (0.5, 2.0),
+    "dram.read_pj_per_byte": (0.5, 2.0),
+    "dram.background_mw": (0.5, 2.0),
+}
+"""Rates as they are set, energies and powers as factors. What has a baseline's twin moves with it."""
+_RATES = ("quantizer.inputs_per_cycle", "special.lanes")
+_TWINS = {
+    "buffer.reuse.read_pj_per_byte": "buffer.base.read_pj_per_byte",
+    "buffer.reuse.leakage_mw": "buffer.base.leakage_mw",
+}
+_FRAMES = 4
+
+
+def levers(program: Program, hardware: Hardware, reuse: float) -> Iterator[Row]:
+    """Speedup and energy saving of `program` at the rate `reuse`; the first row is the hardware as it is."""
+    trace = drawn_trace(program, reuse, _FRAMES)
+    values = {name: value for name, value, *_ in hardware.constants()}
+
+    def costed(variation: Variation, constants: Mapping[str, object]) -> Row:
+        model = CostModel(program, hardware.varied(constants) if constants else hardware)
+        model.add(trace)
+        costs = model.costs()
+        return variation, Savings(costs.speedup, costs.energy_saving, reuse)
+
+    yield costed(Variation("as it is", "", "trace"), {})
+    for name, tried in LEVERS.items():
+        for value in tried:
+            if name in _RATES:
+                yield costed(Variation(name, f"{value:g}", "trace"), {name: value})
+                continue
+            both = [name, *([_TWINS[name]] if name in _TWINS else [])]
+            changed = {constant: float(str(values[constant])) * value for constant in both}
+            yield costed(Variation(name, f"times {value:g}", "trace"), changed)

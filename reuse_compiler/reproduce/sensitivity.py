@@ -1,0 +1,116 @@
+"""What the result depends on: one thing at a time, from the paper's scheme on the default hardware.
+
+Clusters and a dense first CONV are runs of their own; weights that are resident or streamed are a lowering of their own,
+run again; everything else is costed anew from one trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from reuse_compiler.backend.accelerator.cost import cost_trace, trace_columns
+from reuse_compiler.backend.accelerator.hardware import Hardware, load_hardware
+from reuse_compiler.backend.accelerator.program_file import digest
+from reuse_compiler.backend.accelerator.trace import TraceReader
+from reuse_compiler.reproduce.documents import Setting
+from reuse_compiler.reproduce.network import Execution, Prepared, execute
+from reuse_compiler.sites import find_sites
+
+__all__ = ["CLUSTERS", "COSTED", "Savings", "Variation", "merged", "sensitivity"]
+
+CLUSTERS = (8, 16, 32, 64, 128, 256)
+_MACRO = "isca18-macro"
+_RESIDENT_BYTES = 1 << 30
+_STREAMING_BYTES = 1 << 20
+
+Source = Literal["trace", "lowering", "run"]
+
+
+@dataclass(frozen=True)
+class Variation:
+    """A row of the table: what is varied and to what, and where its costs come from."""
+
+    varied: str
+    value: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class Savings:
+    """What reuse brings there, the baseline having the same constants."""
+
+    speedup: float
+    energy_saving: float
+    reuse: float
+
+
+COSTED: Mapping[Variation, Mapping[str, object]] = {
+    Variation(varied, value, "trace"): constants
+    for varied, value, constants in (
+        *(("quantizer width, inputs a cycle", f"{n}", {"quantizer.inputs_per_cycle": n}) for n in (1, 2, 4, 8, 16)),
+        ("scan", "before the multiply-accumulates", {"quantizer.overlapped": False}),
+        *(("DRAM bandwidth, GB/s", f"{n / 2:g}", {"dram.bytes_per_cycle": float(n)}) for n in (12.8, 25.6, 102.4)),
+        *(("lanes", f"{n}", {"compute.lanes": n}) for n in (64, 128, 256, 512)),
+    )
+}
+"""What a trace is costed with anew: constants of the hardware. The tiling stays that of 128 lanes."""
+
+Row = tuple[Variation, Savings]
+
+
+def sensitivity(ready: Prepared) -> Iterator[Row]:
+    """The rows of one network. The first is the default."""
+    recording, frames = ready.evaluation, ready.sizes.sensitivity
+    ready.say("sensitivity: default")
+    base = execute(ready, ready.fitted(), recording, frames=frames)
+    yield Variation("default", "", "run"), _of_report(base)
+    for variation, constants in COSTED.items():
+        yield variation, _costed(base, ready.hardware.varied(constants))
+    yield Variation("eDRAM", f"profile {_MACRO}", "trace"), _costed(base, load_hardware(_MACRO))
+    for clusters in CLUSTERS:
+        ready.say(f"sensitivity: {clusters} clusters")
+        done = execute(ready, ready.fitted(clusters), recording, frames=frames)
+        yield Variation("clusters", str(clusters), "run"), _of_report(done)
+    first = find_sites(ready.model)[0]
+    if first.kind == "conv":
+        ready.say("sensitivity: first CONV dense")
+        done = execute(ready, ready.fitted(exclude=[first.node]), recording, frames=frames)
+        yield Variation("first CONV", "dense", "run"), _of_report(done)
+    for value, size in (("resident", _RESIDENT_BYTES), ("streamed", _STREAMING_BYTES)):
+        ready.say(f"sensitivity: weights {value}")
+        hardware = ready.hardware.varied({"edram.bytes": size})
+        done = execute(ready, ready.fitted(), recording, frames=frames, hardware=hardware)
+        yield Variation("weights", value, "lowering"), _of_report(done)
+
+
+def _of_report(done: Execution) -> Savings:
+    totals = done.report.totals
+    return Savings(totals.speedup, totals.energy_saving, totals.reuse)
+
+
+def _costed(base: Execution, hardware: Hardware) -> Savings:
+    """Costs of the trace on other constants."""
+    trace = TraceReader.open(base.trace, digest(base.program), trace_columns(base.program))
+    costs = cost_trace(base.program, trace.blocks(), trace.sequences, hardware)
+    return Savings(costs.speedup, costs.energy_saving, base.report.totals.reuse)
+
+
+def merged(rows: Mapping[str, list[Row]]) -> list[Setting]:
+    """One table of the rows of several networks, by name; a network that a row does not fit is left out there."""
+    found: dict[Variation, dict[str, Savings]] = {}
+    for name, of_network in rows.items():
+        for variation, what in of_network:
+            found.setdefault(variation, {})[name] = what
+    return [
+        Setting(
+            varied=variation.varied,
+            value=variation.value,
+            source=variation.source,
+            speedup={name: what.speedup for name, what in by_network.items()},
+            energy_saving={name: what.energy_saving for name, what in by_network.items()},
+            reuse={name: what.reuse for name, what in by_network.items()},
+        )
+        for variation, by_network in found.items()
+    ]
