@@ -82,8 +82,8 @@ def _totals(program: Program, costs: Costs, hardware: Hardware) -> Totals:
         similarity=_share(inputs - changed, inputs),
         reuse=_share(macs - done, macs),
         reuse_nonzero=_share(macs - done - zero, macs),
-        speedup=_share(cycles.baseline, cycles.reuse),
-        energy_saving=1 - _share(costs.reuse.total_energy_pj, costs.baseline.total_energy_pj),
+        speedup=costs.speedup,
+        energy_saving=costs.energy_saving,
         cycles=cycles,
         energy_pj=energy,
         area_mm2=Pair(
@@ -122,6 +122,7 @@ def _layer(program: Program, costs: Costs, number: int) -> LayerReport:
         inputs=layer.inputs,
         similarity=_share(layer.inputs - layer.changed, layer.inputs) if reuses else None,
         reuse=_share(macs - layer.macs_done, macs),
+        reuse_nonzero=_share(macs - layer.macs_done - layer.macs_skipped_zero, macs),
         clusters=info.clusters if reuses else None,
         step=info.step if reuses else None,
         deadband=deadband if reuses else None,

@@ -176,7 +176,8 @@ class Accuracy(Strict):
 
 
 class LayerReport(Strict):
-    """One layer. Similarity, quantizer and inputs are of reuse layers; others have none."""
+    """One layer. Similarity, quantizer and inputs are of reuse layers; others have none. `reuse_nonzero` leaves out the
+    skipped MACs whose input is exactly 0.0; reports of earlier versions do not have it."""
 
     name: str
     op: str
@@ -186,6 +187,7 @@ class LayerReport(Strict):
     inputs: int
     similarity: float | None
     reuse: float
+    reuse_nonzero: float | None = None
     clusters: int | None
     step: float | None
     deadband: float | list[float] | None

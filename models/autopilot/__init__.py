@@ -10,9 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from reuse_compiler.models.autopilot.network import build
-from reuse_compiler.models.autopilot.recording import EVALUATION_SEED, labelled, sequences, stream
+from reuse_compiler.models.autopilot.recording import EVALUATION_SEED, labelled, of_video, sequences, stream
 
-__all__ = ["EVALUATION_SEED", "build", "labelled", "path", "sequences", "stream"]
+__all__ = ["EVALUATION_SEED", "build", "labelled", "of_video", "path", "sequences", "stream"]
 
 
 def path() -> Path:

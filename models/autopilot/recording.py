@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,10 @@ from reuse_compiler.models.autopilot.camera import COLUMNS, ROWS, develop, mount
 from reuse_compiler.models.autopilot.palette import light, palette
 from reuse_compiler.models.autopilot.picture import blend, clip
 from reuse_compiler.models.autopilot.road import Moment, Road, drive
+from reuse_compiler.streams.resize import resize
+from reuse_compiler.streams.video import open_video
 
-__all__ = ["EVALUATION_SEED", "TRAINING_SEEDS", "labelled", "photograph", "prepare", "sequences", "stream"]
+__all__ = ["EVALUATION_SEED", "TRAINING_SEEDS", "labelled", "of_video", "photograph", "prepare", "sequences", "stream"]
 
 EVALUATION_SEED = 1_000_003
 TRAINING_SEEDS = range(100_000)
@@ -54,6 +57,15 @@ def sequences(
     for drive_seed in range(seed, seed + count):
         for number, frame in enumerate(stream(frames, drive_seed)):
             yield {**frame, "__start__": number == 0}
+
+
+def of_video(path: str | Path) -> Iterator[Frame]:
+    """The pictures of a video file as the network takes them: whole, averaged down to 200 x 66.
+
+    Raises StreamError where the file cannot be decoded, or PyAV (extra ``video``) is missing.
+    """
+    for sample in open_video(Path(path), "image").read(0):
+        yield {"image": prepare(resize(sample.arrays["image"], COLUMNS, ROWS, "area"))}
 
 
 def prepare(picture: NDArray[np.uint8]) -> NDArray[np.float32]:

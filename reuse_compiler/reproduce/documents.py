@@ -76,7 +76,7 @@ class SameInput(Strict):
 
 class Setting(Strict):
     """One row of the sensitivity table: what was varied and to what; by network the speedup, the energy saving (shares of
-    the baseline with the same constants) and the reuse. `source` says whether costs alone were made anew, or a lowering,
+    the baseline with the same constants) and the reuse, with and without inputs of 0.0. `source` says whether costs alone were made anew, or a lowering,
     or a run."""
 
     varied: str
@@ -85,6 +85,7 @@ class Setting(Strict):
     speedup: dict[str, float]
     energy_saving: dict[str, float]
     reuse: dict[str, float]
+    reuse_nonzero: dict[str, float]
 
 
 class NetworkResult(Strict):

@@ -43,7 +43,7 @@ def levers(program: Program, hardware: Hardware, reuse: float) -> Iterator[Row]:
         model = CostModel(program, hardware.varied(constants) if constants else hardware)
         model.add(trace)
         costs = model.costs()
-        return variation, Savings(costs.speedup, costs.energy_saving, reuse)
+        return variation, Savings(costs.speedup, costs.energy_saving, reuse, reuse)
 
     yield costed(Variation("as it is", "", "trace"), {})
     for name, tried in LEVERS.items():

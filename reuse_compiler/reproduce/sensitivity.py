@@ -44,16 +44,18 @@ class Savings:
     speedup: float
     energy_saving: float
     reuse: float
+    reuse_nonzero: float
 
+
+_CONSTANTS: tuple[tuple[str, str, dict[str, object]], ...] = (
+    *(("quantizer width, inputs a cycle", f"{n}", {"quantizer.inputs_per_cycle": n}) for n in (1, 2, 4, 8, 16)),
+    ("scan", "before the multiply-accumulates", {"quantizer.overlapped": False}),
+    *(("DRAM bandwidth, GB/s", f"{n / 2:g}", {"dram.bytes_per_cycle": n}) for n in (12.8, 25.6, 51.2, 102.4)),
+    *(("lanes", f"{n}", {"compute.lanes": n}) for n in (64, 128, 256, 512)),
+)
 
 COSTED: Mapping[Variation, Mapping[str, object]] = {
-    Variation(varied, value, "trace"): constants
-    for varied, value, constants in (
-        *(("quantizer width, inputs a cycle", f"{n}", {"quantizer.inputs_per_cycle": n}) for n in (1, 2, 4, 8, 16)),
-        ("scan", "before the multiply-accumulates", {"quantizer.overlapped": False}),
-        *(("DRAM bandwidth, GB/s", f"{n / 2:g}", {"dram.bytes_per_cycle": float(n)}) for n in (12.8, 25.6, 102.4)),
-        *(("lanes", f"{n}", {"compute.lanes": n}) for n in (64, 128, 256, 512)),
-    )
+    Variation(varied, value, "trace"): constants for varied, value, constants in _CONSTANTS
 }
 """What a trace is costed with anew: constants of the hardware. The tiling stays that of 128 lanes."""
 
@@ -87,14 +89,15 @@ def sensitivity(ready: Prepared) -> Iterator[Row]:
 
 def _of_report(done: Execution) -> Savings:
     totals = done.report.totals
-    return Savings(totals.speedup, totals.energy_saving, totals.reuse)
+    return Savings(totals.speedup, totals.energy_saving, totals.reuse, totals.reuse_nonzero)
 
 
 def _costed(base: Execution, hardware: Hardware) -> Savings:
     """Costs of the trace on other constants."""
     trace = TraceReader.open(base.trace, digest(base.program), trace_columns(base.program))
     costs = cost_trace(base.program, trace.blocks(), trace.sequences, hardware)
-    return Savings(costs.speedup, costs.energy_saving, base.report.totals.reuse)
+    totals = base.report.totals
+    return Savings(costs.speedup, costs.energy_saving, totals.reuse, totals.reuse_nonzero)
 
 
 def merged(rows: Mapping[str, list[Row]]) -> list[Setting]:
@@ -111,6 +114,7 @@ def merged(rows: Mapping[str, list[Row]]) -> list[Setting]:
             speedup={name: what.speedup for name, what in by_network.items()},
             energy_saving={name: what.energy_saving for name, what in by_network.items()},
             reuse={name: what.reuse for name, what in by_network.items()},
+            reuse_nonzero={name: what.reuse_nonzero for name, what in by_network.items()},
         )
         for variation, by_network in found.items()
     ]

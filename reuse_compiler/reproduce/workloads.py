@@ -145,7 +145,7 @@ def _spoken(package: Any, utterances: int) -> Recording:
 
     def score(outputs: Outputs) -> float:
         wanted = package.transcripts(utterances)
-        return 100 * (1 - package.label_error_rate(list(outputs), wanted))
+        return 100 * (1 - float(package.label_error_rate(list(outputs), wanted)))
 
     return Recording("held-out voices", lambda: package.stream(utterances), score)
 
@@ -229,7 +229,7 @@ WORKLOADS: dict[str, Workload] = {
             budget="relrmse<=0.1",
             counted=True,
             full=Sizes(300, 300, 60),
-            quick=Sizes(60, 60, 20),
+            quick=Sizes(150, 300, 20),
             _place=_package("autopilot"),
             _calibration=lambda package, count: _drive(package, count, _DRIVES_TRAINED),
             _evaluation=lambda package, count: _drive(package, count, package.EVALUATION_SEED),
