@@ -7,7 +7,7 @@ What makes speech needs the synthesiser; features and recordings (`log_mel`, `of
 
 from __future__ import annotations
 
-from reuse_compiler.models.speech.features import FILTERS, RATE, log_mel
+from reuse_compiler.models.speech.features import FILTERS, RATE, frame_count, log_mel
 from reuse_compiler.models.speech.phones import PHONES, SILENCE, Phone
 from reuse_compiler.models.speech.recording import of_wav
 from reuse_compiler.models.speech.utterance import Utterance, phone_classes, utterance
@@ -21,6 +21,7 @@ __all__ = [
     "Phone",
     "Utterance",
     "Voice",
+    "frame_count",
     "log_mel",
     "of_wav",
     "phone_classes",

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reuse_compiler.errors import StreamError
 
-__all__ = ["CENTRE", "FILTERS", "HOP", "RATE", "log_mel", "raw_log_mel"]
+__all__ = ["CENTRE", "FILTERS", "HOP", "RATE", "frame_count", "log_mel", "raw_log_mel"]
 
 FILTERS = 40
 WINDOW = 0.025  # seconds
@@ -58,9 +58,15 @@ def log_mel(samples: NDArray[np.floating], rate: int = RATE) -> NDArray[np.float
     Returns
     -------
     float32 array, shape [frames, 40]
-        ``frames = 1 + (n - 400) // 160``; frame t is about second ``0.0125 + 0.01 t``.
+        As many as `frame_count` says; frame t is about second ``0.0125 + 0.01 t``.
     """
     return (raw_log_mel(samples, rate) - _MEAN) / _DEVIATION
+
+
+def frame_count(samples: int) -> int:
+    """Frames that `log_mel` makes of so many samples: ``1 + (samples - 400) // 160``, and none of fewer than 400."""
+    window, hop = round(WINDOW * RATE), round(HOP * RATE)
+    return max(0, 1 + (samples - window) // hop)
 
 
 def raw_log_mel(samples: NDArray[np.floating], rate: int = RATE) -> NDArray[np.float32]:
