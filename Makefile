@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Empty: install without the native kernels where no compiler is found.
 REQUIRE_NATIVE ?= 1
 
-.PHONY: demo test lint format docs conformance sanitize bench clean
+.PHONY: demo test lint format docs reproduce conformance sanitize bench clean
 
 demo: $(STAMP)
 	$(BIN)/reusec demo
@@ -26,6 +26,10 @@ format: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m reuse_compiler.backend.accelerator.isa_page > docs/isa.md
 	$(BIN)/python -m reuse_compiler.supported_ops > SUPPORTED_OPS.md
+
+# The paper's networks and tables; twenty minutes, and two with REPRODUCE=--quick, which writes no page.
+reproduce: $(STAMP)
+	$(BIN)/reusec reproduce $(if $(REPRODUCE),$(REPRODUCE),-o docs/reproduction.md)
 
 conformance: $(STAMP)
 	$(BIN)/python -m tests.conformance

@@ -1,6 +1,6 @@
 """Trains EESEN on synthesized speech and writes ``eesen.onnx``.
 
-    pip install 'reuse-compiler[train]' espeakng-loader
+    pip install 'reuse-compiler[train,speech]'
     python -m reuse_compiler.models.eesen.train FOLDER [--utterances N] [--minutes N] [--resume] [--seed N] [--output FILE]
 
 FOLDER keeps what was rendered and the state of the training, so that ``--resume`` goes on where it stopped; with more

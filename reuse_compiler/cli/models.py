@@ -126,6 +126,6 @@ def _list(known: list[_BuiltIn], json: bool) -> None:
 def _show(model: _BuiltIn) -> None:
     print_line(f"{model.name}: {model.description}")
     print_line()
-    place = {"path": model.path} if model.path else {"file": model.missing or ""}
+    place = {"path": model.path} if model.path else {"missing": model.missing or ""}
     facts = {**place, "stream": model.stream, **model.facts, "model card": model.card}
     print_table([Column("", "text"), Column("", "text")], list(facts.items()))

@@ -47,7 +47,7 @@ class Savings:
     reuse_nonzero: float
 
 
-_CONSTANTS: tuple[tuple[str, str, dict[str, object]], ...] = (
+_CONSTANTS: tuple[tuple[str, str, Mapping[str, object]], ...] = (
     *(("quantizer width, inputs a cycle", f"{n}", {"quantizer.inputs_per_cycle": n}) for n in (1, 2, 4, 8, 16)),
     ("scan", "before the multiply-accumulates", {"quantizer.overlapped": False}),
     *(("DRAM bandwidth, GB/s", f"{n / 2:g}", {"dram.bytes_per_cycle": n}) for n in (12.8, 25.6, 51.2, 102.4)),
