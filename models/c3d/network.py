@@ -1,0 +1,201 @@
+"""C3D, the video network of the paper: eight 3x3x3 CONV and three FC layers from a clip of 16 frames to scores of classes.
+
+The layers are those of Tran et al., "Learning Spatiotemporal Features with 3D Convolutional Networks" (ICCV 2015), whose
+numbers of channels are a `Geometry` here: the paper's network and a narrow one have the same depth and the same builder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import DTypeLike, NDArray
+
+from reuse_compiler.errors import ModelError
+
+__all__ = ["C3D", "INPUT_SHAPE", "OPSET", "POOLED", "Geometry", "Pool", "build", "output_shapes", "weight_shapes"]
+
+OPSET = 20
+INPUT_SHAPE = (1, 3, 16, 112, 112)
+
+Weights = Mapping[str, NDArray[np.float32]]
+Attributes = Mapping[str, int | float | list[int]]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How wide the network is: outputs of the eight CONV layers, of each of the first two FC layers, and classes."""
+
+    channels: tuple[int, int, int, int, int, int, int, int]
+    hidden: int
+    classes: int
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        return sum(math.prod(shape) for shape in weight_shapes(self).values())
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a clip, those with padding included."""
+        outputs = output_shapes(self)
+        return sum(
+            math.prod(outputs[name.removesuffix(".weight")]) * math.prod(shape[1:])
+            if len(shape) == 5
+            else math.prod(shape)
+            for name, shape in weight_shapes(self).items()
+            if name.endswith(".weight")
+        )
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A max-pool: kernel and stride alike, padding on both sides, each over depth, rows and columns."""
+
+    kernel: tuple[int, int, int]
+    pads: tuple[int, int, int] = (0, 0, 0)
+
+    def size(self, size: tuple[int, int, int]) -> tuple[int, int, int]:
+        """What it makes of `size`."""
+        depth, rows, columns = (
+            (length + 2 * pad - kernel) // kernel + 1
+            for length, pad, kernel in zip(size, self.pads, self.kernel, strict=True)
+        )
+        return depth, rows, columns
+
+
+C3D = Geometry((64, 128, 256, 256, 512, 512, 512, 512), 4096, 101)
+
+# After the CONV layer of that number. The last is padded, so that 7 x 7 become 4 x 4.
+POOLED = {
+    1: Pool((1, 2, 2)),
+    2: Pool((2, 2, 2)),
+    4: Pool((2, 2, 2)),
+    6: Pool((2, 2, 2)),
+    8: Pool((2, 2, 2), (0, 1, 1)),
+}
+
+
+def output_shapes(geometry: Geometry) -> dict[str, tuple[int, ...]]:
+    """Shape of the output of every layer, pool and the flatten by name, in the order of execution; batch 1."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    depth, rows, columns = INPUT_SHAPE[2:]
+    size = (depth, rows, columns)
+    for number, channels in enumerate(geometry.channels, 1):
+        shapes[f"conv{number}"] = (1, channels, *size)
+        if number in POOLED:
+            size = POOLED[number].size(size)
+            shapes[f"pool{number}"] = (1, channels, *size)
+    shapes["flatten"] = (1, geometry.channels[-1] * math.prod(size))
+    shapes |= {"fc1": (1, geometry.hidden), "fc2": (1, geometry.hidden), "fc3": (1, geometry.classes)}
+    return shapes
+
+
+def weight_shapes(geometry: Geometry) -> dict[str, tuple[int, ...]]:
+    """Shape of every trained tensor by name: CONV weights [M, C, 3, 3, 3], FC weights input-major [K, N], biases [M] or [N]."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    inputs = INPUT_SHAPE[1]
+    for number, channels in enumerate(geometry.channels, 1):
+        shapes[f"conv{number}.weight"] = (channels, inputs, 3, 3, 3)
+        shapes[f"conv{number}.bias"] = (channels,)
+        inputs = channels
+    outputs = output_shapes(geometry)
+    inputs = outputs["flatten"][1]
+    for name in ("fc1", "fc2", "fc3"):
+        shapes[f"{name}.weight"] = (inputs, outputs[name][1])
+        shapes[f"{name}.bias"] = (outputs[name][1],)
+        inputs = outputs[name][1]
+    return shapes
+
+
+def build(geometry: Geometry, weights: Weights, storage: DTypeLike = np.float32) -> ir.Model:
+    """The network as an ONNX model of batch 1, computing in float32.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Its width.
+    weights : mapping of str to float32 array
+        Every tensor of `weight_shapes` by name.
+    storage : float32 or float16
+        How the file holds the weights; a Cast follows each that is float16.
+
+    Returns
+    -------
+    onnx_ir.Model
+        Input ``clip`` float32 [1, 3, 16, 112, 112], RGB in [-1, 1]; output ``scores`` float32 [1, classes], one logit a class.
+
+    Raises
+    ------
+    ModelError
+        If a tensor is missing, is not known, or has another shape.
+    """
+    _check(geometry, weights)
+    network = _Network(np.dtype(storage))
+    outputs = output_shapes(geometry)
+    clip = x = _value("clip", INPUT_SHAPE)
+    for number in range(1, 9):
+        name = f"conv{number}"
+        parts = [x, *network.tensors(name, weights)]
+        x = network.node("Conv", name, parts, outputs[name], {"kernel_shape": [3] * 3, "pads": [1] * 6})
+        x = network.node("Relu", f"{name}_relu", [x], outputs[name])
+        if number in POOLED:
+            pool, name = POOLED[number], f"pool{number}"
+            kernel, pads = list(pool.kernel), list(pool.pads) * 2
+            attributes = {"kernel_shape": kernel, "strides": kernel, "pads": pads}
+            x = network.node("MaxPool", name, [x], outputs[name], attributes)
+    x = network.node("Flatten", "flatten", [x], outputs["flatten"], {"axis": 1})
+    for name in ("fc1", "fc2"):
+        x = network.node("Gemm", name, [x, *network.tensors(name, weights)], outputs[name])
+        x = network.node("Relu", f"{name}_relu", [x], outputs[name])
+    x = network.node("Gemm", "fc3", [x, *network.tensors("fc3", weights)], outputs["fc3"])
+    x.name = "scores"
+    graph = ir.Graph(
+        [clip], [x], nodes=network.nodes, initializers=network.initializers, opset_imports={"": OPSET}, name="c3d"
+    )
+    return ir.Model(graph, ir_version=10, producer_name="reuse_compiler.models.c3d")
+
+
+class _Network:
+    """Nodes and initializers, added in order."""
+
+    def __init__(self, storage: np.dtype[np.generic]) -> None:
+        self.storage = storage
+        self.nodes: list[ir.Node] = []
+        self.initializers: list[ir.Value] = []
+
+    def node(
+        self, op: str, name: str, inputs: list[ir.Value], shape: Sequence[int], attributes: Attributes | None = None
+    ) -> ir.Value:
+        output = _value(f"{name}_out", shape)
+        self.nodes.append(ir.node(op, inputs, attributes, outputs=[output], name=name))
+        return output
+
+    def tensors(self, layer: str, weights: Weights) -> list[ir.Value]:
+        return [self._tensor(f"{layer}.{part}", weights) for part in ("weight", "bias")]
+
+    def _tensor(self, name: str, weights: Weights) -> ir.Value:
+        tensor = ir.tensor(np.asarray(weights[name], self.storage), name=name)
+        shape = tensor.shape.numpy()
+        value = ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+        self.initializers.append(value)
+        if tensor.dtype == ir.DataType.FLOAT:
+            return value
+        return self.node("Cast", f"{name}_float", [value], shape, {"to": int(ir.DataType.FLOAT)})
+
+
+def _value(name: str, shape: Sequence[int]) -> ir.Value:
+    return ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.FLOAT))
+
+
+def _check(geometry: Geometry, weights: Weights) -> None:
+    shapes = weight_shapes(geometry)
+    if weights.keys() != shapes.keys():
+        names = ", ".join(sorted(weights.keys() ^ shapes.keys()))
+        raise ModelError(f"weights: {names}: missing, or not of the network: give the tensors of weight_shapes()")
+    for name, shape in shapes.items():
+        if weights[name].shape != shape:
+            raise ModelError(f"{name}: shape is {weights[name].shape}: give {shape}")
