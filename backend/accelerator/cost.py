@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,20 +126,37 @@ class CostModel:
         """Add one sequence start."""
         self._sequences += 1
 
-    def costs(self) -> Costs:
-        """The costs of everything added."""
+    def costs(self, energies: Hardware | None = None) -> Costs:
+        """The costs of everything added; the energies are those of `energies`, if it is given.
+
+        Raises HardwareError where that differs in more than energies, powers and areas, since cycles are not made anew.
+        """
+        hardware = self._hardware if energies is None else energies
+        _check_times(self._hardware, hardware)
         program, frames, sequences = self._program, self._frames, self._sequences
-        reuse = self._machine(program.reuse, self._cycles.copy(), self._frame, frames, sequences)
+        reuse = self._machine(program.reuse, self._cycles.copy(), self._frame, frames, sequences, hardware)
         dense = _Section(operations(program.baseline.sections.frame))
-        timed = schedule(dense.operations, np.zeros((1, 0), np.int64), len(program.layers), self._hardware)
-        baseline = self._machine(program.baseline, timed.layer_cycles[:, 0] * frames, dense, frames, sequences)
+        cycles = self._baseline_cycles * frames
+        baseline = self._machine(program.baseline, cycles, dense, frames, sequences, hardware)
         return Costs(frames, sequences, reuse, baseline, self._layers(frames))
 
+    @cached_property
+    def _baseline_cycles(self) -> NDArray[np.int64]:
+        """Cycles of a frame of the baseline, per layer."""
+        dense = _Section(operations(self._program.baseline.sections.frame))
+        return _static_cycles(dense, len(self._program.layers), self._hardware)
+
     def _machine(
-        self, code: Code, cycles: NDArray[np.int64], frame: _Section, frames: int, sequences: int
+        self,
+        code: Code,
+        cycles: NDArray[np.int64],
+        frame: _Section,
+        frames: int,
+        sequences: int,
+        hardware: Hardware,
     ) -> MachineCost:
         """Costs of one code, given the cycles of its frames per layer."""
-        hardware, reuse = self._hardware, code is self._program.reuse
+        reuse = code is self._program.reuse
         events: list[Events] = [{} for _ in self._program.layers]
         _count(frame, frames, hardware, events)
         start = _Section(operations(code.sections.start))
@@ -181,6 +199,15 @@ class CostModel:
             )
             for number, info in enumerate(program.layers)
         ]
+
+
+def _check_times(timed: Hardware, other: Hardware) -> None:
+    """HardwareError where a constant differs that is no energy, power or area."""
+    for (name, value, *_), (_, wanted, *_) in zip(timed.constants(), other.constants(), strict=True):
+        if value != wanted and not name.endswith(("_pj", "_pj_per_byte", "_mw", "_mm2")):
+            raise HardwareError(
+                f"hardware {other.name}: {name} is {wanted}, cycles were made with {value}: cost it anew"
+            )
 
 
 def _check_sizes(program: Program, hardware: Hardware) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from reuse_compiler.backend.accelerator.cost import CostModel
+from reuse_compiler.backend.accelerator.cost import CostModel, Costs
 from reuse_compiler.backend.accelerator.hardware import Hardware
 from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.reproduce.same_input import drawn_trace
@@ -37,20 +37,23 @@ _FRAMES = 4
 def levers(program: Program, hardware: Hardware, reuse: float) -> Iterator[Row]:
     """Speedup and energy saving of `program` at the rate `reuse`; the first row is the hardware as it is."""
     trace = drawn_trace(program, reuse, _FRAMES)
-    values = {name: value for name, value, *_ in hardware.constants()}
-
-    def costed(variation: Variation, constants: Mapping[str, object]) -> Row:
-        model = CostModel(program, hardware.varied(constants) if constants else hardware)
-        model.add(trace)
-        costs = model.costs()
-        return variation, Savings(costs.speedup, costs.energy_saving, reuse, reuse)
-
-    yield costed(Variation("as it is", "", "trace"), {})
+    values = {
+        name: float(str(value)) for name, value, *_ in hardware.constants() if name in {*LEVERS, *_TWINS.values()}
+    }
+    as_it_is = CostModel(program, hardware)
+    as_it_is.add(trace)
+    yield Variation("as it is", "", "trace"), _savings(as_it_is.costs(), reuse)
     for name, tried in LEVERS.items():
         for value in tried:
             if name in _RATES:
-                yield costed(Variation(name, f"{value:g}", "trace"), {name: value})
+                model = CostModel(program, hardware.varied({name: value}))
+                model.add(trace)
+                yield Variation(name, f"{value:g}", "trace"), _savings(model.costs(), reuse)
                 continue
             both = [name, *([_TWINS[name]] if name in _TWINS else [])]
-            changed = {constant: float(str(values[constant])) * value for constant in both}
-            yield costed(Variation(name, f"times {value:g}", "trace"), changed)
+            changed = hardware.varied({constant: values[constant] * value for constant in both})
+            yield Variation(name, f"times {value:g}", "trace"), _savings(as_it_is.costs(changed), reuse)
+
+
+def _savings(costs: Costs, reuse: float) -> Savings:
+    return Savings(costs.speedup, costs.energy_saving, reuse, reuse)

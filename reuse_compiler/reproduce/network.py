@@ -33,7 +33,7 @@ from reuse_compiler.reproduce.workloads import Recording, Sizes, Workload
 from reuse_compiler.simulation import simulate
 from reuse_compiler.streams import Stream, open_stream
 
-__all__ = ["Execution", "Prepared", "Progress", "evaluate", "execute", "prepared"]
+__all__ = ["Execution", "Lowered", "Prepared", "Progress", "evaluate", "execute", "lowered", "prepared"]
 
 Progress = Callable[[str, int, int | None], None]
 Outputs = NDArray[Any]
@@ -104,8 +104,17 @@ def prepared(
 
 
 @dataclass(frozen=True)
+class Lowered:
+    """A plan and the program that comes of it on a hardware."""
+
+    plan: Plan
+    program: Program
+    hardware: Hardware
+
+
+@dataclass(frozen=True)
 class Execution:
-    """A plan that ran: its program, its trace and its report; `outputs` frames first."""
+    """A program that ran: its trace and its report; `outputs` frames first."""
 
     program: Program
     trace: Path
@@ -113,30 +122,32 @@ class Execution:
     outputs: Outputs
 
 
-def execute(
-    ready: Prepared, plan: Plan, recording: Recording, *, frames: int | None = None, hardware: Hardware | None = None
-) -> Execution:
-    """Rewrite by `plan`, lower for `hardware`, and interpret `recording` with values."""
+def lowered(ready: Prepared, plan: Plan, hardware: Hardware | None = None) -> Lowered:
+    """Rewrite by `plan`, and lower for `hardware`, by default the prepared one."""
     machine = hardware or ready.hardware
-    program = lower(rewrite(ready.model, plan), machine.tiling, ready.model.sha256)
+    return Lowered(plan, lower(rewrite(ready.model, plan), machine.tiling, ready.model.sha256), machine)
+
+
+def execute(ready: Prepared, what: Lowered, recording: Recording, *, frames: int | None = None) -> Execution:
+    """Interpret `recording` with values, or its first `frames`."""
     outputs, trace = ready.folder / "outputs.npz", ready.folder / "trace.safetensors"
     report = simulate(
         ready.model,
-        program,
+        what.program,
         ready.opened(recording, frames),
-        hardware=machine,
-        plan=plan,
+        hardware=what.hardware,
+        plan=what.plan,
         outputs=outputs,
         trace=trace,
         threads=ready.threads,
     )
     with np.load(outputs) as arrays:
         values = arrays[ready.model.outputs[0].name]
-    return Execution(program, trace, report, values)
+    return Execution(what.program, trace, report, values)
 
 
-def evaluate(ready: Prepared, *, quick: bool) -> NetworkResult:
-    """Everything that the page says of one network. A budgeted plan is fitted where the weights are trained, and not
+def evaluate(ready: Prepared, scheme: Lowered, *, quick: bool) -> NetworkResult:
+    """Everything that the page says of one network, of which `scheme` is the paper's. A budgeted plan is fitted where the weights are trained, and not
     when it must be quick."""
     began = time.perf_counter()
     workload, recording = ready.workload, ready.evaluation
@@ -146,19 +157,18 @@ def evaluate(ready: Prepared, *, quick: bool) -> NetworkResult:
     score_fp32 = _scored(recording, _reference(ready, stock, recording))
     cpu = measure_cpu(stock, _few(ready, recording), ready.threads)
     ready.say(f"{workload.clusters} clusters")
-    paper_plan = ready.fitted()
-    runs = [_run(ready, f"{workload.clusters} clusters", paper_plan, recording)]
+    runs = [_run(ready, f"{workload.clusters} clusters", scheme, recording)]
     others = [] if ready.recording is not None else workload.others(ready.sizes)
     for other in others:
         ready.say(other.name)
-        runs.append(_run(ready, f"{workload.clusters} clusters", paper_plan, other))
+        runs.append(_run(ready, f"{workload.clusters} clusters", scheme, other))
     budget = workload.budget if workload.budget and not quick else None
     plan = None
     if budget is not None:
         ready.say(budget)
         calibration = open_stream(workload.calibration(ready.sizes).frames, ready.model.inputs)
         plan = fit_to_budget(ready.model, calibration, budget, seconds=_FIT_SECONDS, jobs=ready.threads)
-        runs.append(_run(ready, budget, plan, recording))
+        runs.append(_run(ready, budget, lowered(ready, plan), recording))
     return NetworkResult(
         name=workload.name,
         paper=workload.paper,
@@ -178,8 +188,8 @@ def evaluate(ready: Prepared, *, quick: bool) -> NetworkResult:
     )
 
 
-def _run(ready: Prepared, quantizers: str, plan: Plan, recording: Recording) -> Run:
-    done = execute(ready, plan, recording)
+def _run(ready: Prepared, quantizers: str, what: Lowered, recording: Recording) -> Run:
+    done = execute(ready, what, recording)
     return Run(
         quantizers=quantizers,
         recording=recording.name,

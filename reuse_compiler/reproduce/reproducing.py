@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reuse_compiler.backend.accelerator.hardware import Hardware, load_hardware
-from reuse_compiler.backend.accelerator.lowering import lower
-from reuse_compiler.passes.rewrite import rewrite
 from reuse_compiler.reproduce.documents import NetworkResult, Reproduction, SameInput
 from reuse_compiler.reproduce.levers import levers
-from reuse_compiler.reproduce.network import Progress, evaluate, prepared
+from reuse_compiler.reproduce.network import Progress, evaluate, lowered, prepared
 from reuse_compiler.reproduce.paper import REUSE_ORDER
 from reuse_compiler.reproduce.same_input import same_input
 from reuse_compiler.reproduce.sensitivity import Row, merged, sensitivity
@@ -65,13 +63,15 @@ def reproduce(
         with prepared(
             one, quick=quick, hardware=machine, threads=threads, recording=recording, progress=progress
         ) as ready:
-            networks.append(evaluate(ready, quick=quick))
+            ready.say("lower")
+            scheme = lowered(ready, ready.fitted())
+            networks.append(evaluate(ready, scheme, quick=quick))
             if one.name in REUSE_ORDER:
-                program = lower(rewrite(ready.model, ready.fitted()), machine.tiling, ready.model.sha256)
-                drawn.append(same_input(one.name, program, machine, REUSE_ORDER[one.name]))
-                moved[one.name] = list(levers(program, machine, REUSE_ORDER[one.name]))
+                ready.say("same-input check")
+                drawn.append(same_input(one.name, scheme.program, machine, REUSE_ORDER[one.name]))
+                moved[one.name] = list(levers(scheme.program, machine, REUSE_ORDER[one.name]))
             if one.counted and not quick:
-                rows[one.name] = list(sensitivity(ready))
+                rows[one.name] = list(sensitivity(ready, scheme))
     return Reproduction(
         quick=quick,
         hardware=machine.name,

@@ -14,8 +14,9 @@ from reuse_compiler.backend.accelerator.cost import cost_trace, trace_columns
 from reuse_compiler.backend.accelerator.hardware import Hardware, load_hardware
 from reuse_compiler.backend.accelerator.program_file import digest
 from reuse_compiler.backend.accelerator.trace import TraceReader
+from reuse_compiler.plan import Plan
 from reuse_compiler.reproduce.documents import Setting
-from reuse_compiler.reproduce.network import Execution, Prepared, execute
+from reuse_compiler.reproduce.network import Execution, Lowered, Prepared, execute, lowered
 from reuse_compiler.sites import find_sites
 
 __all__ = ["CLUSTERS", "COSTED", "Savings", "Variation", "merged", "sensitivity"]
@@ -62,29 +63,32 @@ COSTED: Mapping[Variation, Mapping[str, object]] = {
 Row = tuple[Variation, Savings]
 
 
-def sensitivity(ready: Prepared) -> Iterator[Row]:
-    """The rows of one network. The first is the default."""
+def sensitivity(ready: Prepared, scheme: Lowered) -> Iterator[Row]:
+    """The rows of one network, of which `scheme` is the paper's. The first is the default."""
     recording, frames = ready.evaluation, ready.sizes.sensitivity
+
+    def run(what: str, plan: Plan, hardware: Hardware | None = None) -> Savings:
+        ready.say(f"sensitivity: {what}")
+        return _of_report(execute(ready, lowered(ready, plan, hardware), recording, frames=frames))
+
     ready.say("sensitivity: default")
-    base = execute(ready, ready.fitted(), recording, frames=frames)
-    yield Variation("default", "", "run"), _of_report(base)
+    base = execute(ready, scheme, recording, frames=frames)
+    default = _of_report(base)
+    yield Variation("default", "", "run"), default
     for variation, constants in COSTED.items():
         yield variation, _costed(base, ready.hardware.varied(constants))
     yield Variation("eDRAM", f"profile {_MACRO}", "trace"), _costed(base, load_hardware(_MACRO))
     for clusters in CLUSTERS:
-        ready.say(f"sensitivity: {clusters} clusters")
-        done = execute(ready, ready.fitted(clusters), recording, frames=frames)
-        yield Variation("clusters", str(clusters), "run"), _of_report(done)
+        same = clusters == ready.workload.clusters
+        found = default if same else run(f"{clusters} clusters", ready.fitted(clusters))
+        yield Variation("clusters", str(clusters), "run"), found
     first = find_sites(ready.model)[0]
     if first.kind == "conv":
-        ready.say("sensitivity: first CONV dense")
-        done = execute(ready, ready.fitted(exclude=[first.node]), recording, frames=frames)
-        yield Variation("first CONV", "dense", "run"), _of_report(done)
-    for value, size in (("resident", _RESIDENT_BYTES), ("streamed", _STREAMING_BYTES)):
-        ready.say(f"sensitivity: weights {value}")
-        hardware = ready.hardware.varied({"edram.bytes": size})
-        done = execute(ready, ready.fitted(), recording, frames=frames, hardware=hardware)
-        yield Variation("weights", value, "lowering"), _of_report(done)
+        yield Variation("first CONV", "dense", "run"), run("first CONV dense", ready.fitted(exclude=[first.node]))
+    fit = scheme.program.constants.nbytes <= ready.hardware.edram.bytes.value
+    for value, size, same in (("resident", _RESIDENT_BYTES, fit), ("streamed", _STREAMING_BYTES, not fit)):
+        other = ready.hardware.varied({"edram.bytes": size})
+        yield Variation("weights", value, "lowering"), default if same else run(f"weights {value}", scheme.plan, other)
 
 
 def _of_report(done: Execution) -> Savings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -138,19 +137,3 @@ def program() -> Program:
 def hardware() -> Hardware:
     """The default accelerator."""
     return load_hardware("isca18")
-
-
-@pytest.fixture(scope="session")
-def altered() -> Callable[[Hardware, Mapping[str, object]], Hardware]:
-    """A hardware with other values for some of its constants, by their names."""
-
-    def alter(hardware: Hardware, values: Mapping[str, object]) -> Hardware:
-        described = hardware.model_dump()
-        for name, value in values.items():
-            part = described
-            for step in name.split("."):
-                part = part[step]
-            part["value"] = value
-        return Hardware.model_validate(described)
-
-    return alter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,15 +17,13 @@ from reuse_compiler.backend.accelerator.isa import DeltaFc, DenseFc, Event, Inst
 from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.errors import VerificationError
 
-Alter = Callable[[Hardware, Mapping[str, object]], Hardware]
 Change = Callable[[Costs], Costs]
 
 
 @pytest.fixture
-def machine(hardware: Hardware, altered: Alter, program: Program) -> Hardware:
+def machine(hardware: Hardware, program: Program) -> Hardware:
     tiling = program.tiling
-    return altered(
-        hardware,
+    return hardware.varied(
         {
             "compute.accumulators": tiling.accumulators,
             "edram.bytes": tiling.edram_bytes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,18 +15,15 @@ from reuse_compiler.backend.accelerator.isa import DeltaFc, Event, Halt, Host, L
 from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.errors import HardwareError
 
-Alter = Callable[[Hardware, Mapping[str, object]], Hardware]
-
 # Changed inputs, committed ones, multiply-accumulates skipped on 0.0, whether any changed: four frames.
 ROWS = np.array([[2, 2, 3, 1], [0, 0, 12, 0], [4, 4, 0, 1], [1, 1, 0, 1]], np.int64)
 
 
 @pytest.fixture
-def machine(hardware: Hardware, altered: Alter, program: Program) -> Hardware:
+def machine(hardware: Hardware, program: Program) -> Hardware:
     """The default hardware with the sizes that the program of conftest is lowered for."""
     tiling = program.tiling
-    return altered(
-        hardware,
+    return hardware.varied(
         {
             "compute.accumulators": tiling.accumulators,
             "edram.bytes": tiling.edram_bytes,
@@ -142,24 +138,37 @@ def same(one: Costs, other: Costs) -> bool:
 # --------------------------------------------------------------------------------------------------- other hardware
 
 
-def test_another_clock_changes_leakage_alone(program: Program, machine: Hardware, altered: Alter) -> None:
-    fast = altered(machine, {"clock.frequency_hz": 1e9})
+def test_another_clock_changes_leakage_alone(program: Program, machine: Hardware) -> None:
+    fast = machine.varied({"clock.frequency_hz": 1e9})
     one, other = costs(program, machine), costs(program, fast)
     assert other.reuse.cycles.tolist() == one.reuse.cycles.tolist()
     leakage = (35 + 264 + 133.1 + 0.26 + 76) * 2 * one.reuse.total_cycles
     assert one.reuse.total_energy_pj - other.reuse.total_energy_pj == pytest.approx(leakage / 2)
 
 
-def test_other_energies_change_their_component_alone(program: Program, machine: Hardware, altered: Alter) -> None:
-    dear = altered(machine, {"compute.multiply_pj": 12.37, "quantizer.changed_pj": 2.7})
+def test_other_energies_change_their_component_alone(program: Program, machine: Hardware) -> None:
+    dear = machine.varied({"compute.multiply_pj": 12.37, "quantizer.changed_pj": 2.7})
     one, other = costs(program, machine).reuse.components_pj, costs(program, dear).reuse.components_pj
     difference = {name: other[name] - one[name] for name in one if other[name] != one[name]}
     assert difference == pytest.approx({"compute": 10 * 21, "quantizer": 7})
 
 
-def test_another_bandwidth_changes_every_transfer(program: Program, machine: Hardware, altered: Alter) -> None:
+def test_energies_made_anew_are_those_of_costs_made_anew(program: Program, machine: Hardware) -> None:
+    dear = machine.varied({"compute.multiply_pj": 12.37, "edram.leakage_mw": 1.0, "dram.read_pj_per_byte": 5.0})
+    model = CostModel(program, machine)
+    model.add(ROWS)
+    model.start_sequence()
+    anew, there = model.costs(dear), costs(program, dear)
+    for found, wanted in ((anew.reuse, there.reuse), (anew.baseline, there.baseline)):
+        assert found.energy_pj == wanted.energy_pj and found.setup_energy_pj == wanted.setup_energy_pj
+        assert found.cycles.tolist() == wanted.cycles.tolist()
+    with pytest.raises(HardwareError, match="cycles were made with 51"):
+        model.costs(machine.varied({"dram.bytes_per_cycle": 2.0}))
+
+
+def test_another_bandwidth_changes_every_transfer(program: Program, machine: Hardware) -> None:
     """Two bytes a cycle: 8 instead of 1 for the load, 6 for the store and for each transfer of the host."""
-    slow = altered(machine, {"dram.bytes_per_cycle": 2.0})
+    slow = machine.varied({"dram.bytes_per_cycle": 2.0})
     one, other = costs(program, machine), costs(program, slow)
     assert other.reuse.total_cycles - one.reuse.total_cycles == 4 * (7 + 5 + 5 + 5)
     assert other.reuse.setup_cycles - one.reuse.setup_cycles == 30 - 2
@@ -179,11 +188,11 @@ def test_another_bandwidth_changes_every_transfer(program: Program, machine: Har
     ids=str,
 )
 def test_quantizer_width_overlap_and_lanes_change_the_fc(
-    values: dict[str, object], fc: list[int], program: Program, machine: Hardware, altered: Alter
+    values: dict[str, object], fc: list[int], program: Program, machine: Hardware
 ) -> None:
     """max(ceil(4 / width), changed * ceil(3 / lanes)), or their sum; all else takes 230 cycles."""
-    other = costs(program, altered(machine, values))
-    lanes = altered(machine, values).compute.lanes.value
+    other = costs(program, machine.varied(values))
+    lanes = machine.varied(values).compute.lanes.value
     assert other.reuse.total_cycles == sum(230 + cycles for cycles in fc) + 8
     assert other.baseline.total_cycles == 4 * (230 + 4 * -(-3 // lanes)) + 1
 
@@ -197,9 +206,9 @@ def test_quantizer_width_overlap_and_lanes_change_the_fc(
         ("buffer.reuse.bytes", "buffer_bytes_reuse is 1,000, the program was lowered for 2,097,152"),
     ],
 )
-def test_other_sizes_are_refused(name: str, message: str, program: Program, machine: Hardware, altered: Alter) -> None:
+def test_other_sizes_are_refused(name: str, message: str, program: Program, machine: Hardware) -> None:
     with pytest.raises(HardwareError, match=f"hardware isca18: {message}: compile it again for this hardware"):
-        CostModel(program, altered(machine, {name: 1000}))
+        CostModel(program, machine.varied({name: 1000}))
 
 
 def test_a_program_without_layers_costs_nothing(program: Program, machine: Hardware) -> None:

@@ -115,11 +115,13 @@ def test_varied_constants_are_set_and_say_so() -> None:
     base = load_hardware("isca18")
     other = base.varied({"quantizer.inputs_per_cycle": 4, "edram.bytes": 1 << 20})
     assert other.quantizer.inputs_per_cycle.value == 4 and other.tiling.edram_bytes == 1 << 20
-    changed = {name for (name, *now), (_, *then) in zip(other.constants(), base.constants(), strict=True) if now != then}
+    changed = {
+        name for (name, *now), (_, *then) in zip(other.constants(), base.constants(), strict=True) if now != then
+    }
     assert changed == {"quantizer.inputs_per_cycle", "edram.bytes"}
     assert {source for name, _, _, source in other.constants() if name in changed} == {"varied"}
     assert base.quantizer.inputs_per_cycle.value == 16
-    with pytest.raises(HardwareError, match="no constant is called edram.colour"):
+    with pytest.raises(HardwareError, match="no constant is called"):
         base.varied({"edram.colour": 1})
     with pytest.raises(HardwareError, match=r"compute\.lanes"):
         base.varied({"compute.lanes": 0})

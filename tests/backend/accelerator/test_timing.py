@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,8 +39,6 @@ from reuse_compiler.backend.accelerator.isa import (
 from reuse_compiler.backend.accelerator.operations import operations
 from reuse_compiler.backend.accelerator.timing import Schedule, busy_cycles, schedule
 
-Alter = Callable[[Hardware, Mapping[str, object]], Hardware]
-
 NOTHING = np.zeros((1, 0), np.int64)
 QUANTIZER = ConfigureQuantizer(step=1.0, clusters=4)
 DENSE = DenseFc(rows=1, inputs=400, outputs=2000)
@@ -71,19 +69,19 @@ def test_a_delta_fc_is_busy_with_its_changes_or_with_its_scan(changed: int, busy
     assert slot.ready - slot.end == 8
 
 
-def test_a_scan_that_does_not_overlap_comes_before_the_changes(hardware: Hardware, altered: Alter) -> None:
-    apart = altered(hardware, {"quantizer.overlapped": False})
+def test_a_scan_that_does_not_overlap_comes_before_the_changes(hardware: Hardware) -> None:
+    apart = hardware.varied({"quantizer.overlapped": False})
     [slot] = timed([QUANTIZER, DELTA], fc_columns(200), apart).slots
     assert slot.end - slot.start == 3225
 
 
-def test_lanes_and_quantizer_width_set_the_two_rates(hardware: Hardware, altered: Alter) -> None:
-    other = altered(hardware, {"compute.lanes": 1024, "quantizer.inputs_per_cycle": 0.5})
+def test_lanes_and_quantizer_width_set_the_two_rates(hardware: Hardware) -> None:
+    other = hardware.varied({"compute.lanes": 1024, "quantizer.inputs_per_cycle": 0.5})
     assert busy_cycles(operations([DENSE])[0], NOTHING, other) == 800
     delta = operations([QUANTIZER, DELTA])[1]
     assert busy_cycles(delta, fc_columns(399), other) == 800
     assert busy_cycles(delta, fc_columns(0), other) == 800
-    assert busy_cycles(delta, fc_columns(400), altered(other, {"quantizer.inputs_per_cycle": 1.0})) == 800
+    assert busy_cycles(delta, fc_columns(400), other.varied({"quantizer.inputs_per_cycle": 1.0})) == 800
 
 
 @pytest.mark.parametrize(
@@ -145,10 +143,10 @@ def test_an_instruction_starts_when_it_is_issued_its_unit_is_free_and_its_source
     assert done.total_cycles.tolist() == [202]
 
 
-def test_instructions_are_issued_one_a_cycle(hardware: Hardware, altered: Alter) -> None:
+def test_instructions_are_issued_one_a_cycle(hardware: Hardware) -> None:
     section: list[Instruction] = [Sync()] * 5 + [DenseFc(rows=1, inputs=3, outputs=1), Sync(), Sync()]
     assert timed(section, NOTHING, hardware).slots[0].start == 5
-    slower = timed(section, NOTHING, altered(hardware, {"clock.issue_cycles": 7}))
+    slower = timed(section, NOTHING, hardware.varied({"clock.issue_cycles": 7}))
     assert slower.slots[0].start == 35
     assert slower.total_cycles.tolist() == [56]  # issuing takes longer than the work, which is done at 46
 
@@ -231,11 +229,9 @@ LAYERS = [
 
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 @pytest.mark.parametrize("lanes", [2, 16, 128])
-def test_a_conv_takes_the_cycles_that_its_inputs_take_one_by_one(
-    layer: Layer, lanes: int, hardware: Hardware, altered: Alter
-) -> None:
+def test_a_conv_takes_the_cycles_that_its_inputs_take_one_by_one(layer: Layer, lanes: int, hardware: Hardware) -> None:
     """Dense, and as delta with random inputs changed: one event an input, in the order of the scan."""
-    machine = altered(hardware, {"compute.lanes": lanes})
+    machine = hardware.varied({"compute.lanes": lanes})
     conv = layer.configure()
     dense, delta = DenseConv(**layer.fields()), DeltaConv(**layer.fields())
     generator = np.random.default_rng(1)

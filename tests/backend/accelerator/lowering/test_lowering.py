@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,20 +31,18 @@ if TYPE_CHECKING:
     from tests.backend.accelerator.lowering.conftest import Case
 
 Arrays = dict[str, NDArray[Any]]
-Alter = Callable[[Hardware, Mapping[str, object]], Hardware]
 Evaluate = Callable[[onnx.ModelProto, Arrays], Arrays]
 NO_WAITS = {"after_data_master": 0, "after_compute": 0, "after_special": 0, "after_host": 0}
 Cases = st.SearchStrategy["Case"]
 
 
 @pytest.fixture(scope="session")
-def fitting(hardware: Hardware, altered: Alter) -> Callable[[Case], Hardware]:
+def fitting(hardware: Hardware) -> Callable[[Case], Hardware]:
     """The default hardware with the sizes that a case was lowered for."""
 
     def fit(case: Case) -> Hardware:
         tiling = case.program.tiling
-        return altered(
-            hardware,
+        return hardware.varied(
             {
                 "compute.lanes": tiling.lanes,
                 "compute.accumulators": tiling.accumulators,
