@@ -178,7 +178,7 @@ WORKLOADS: dict[str, Workload] = {
             frame="an utterance of 3 s, 300 steps",
             clusters=16,
             metric="1 - label error rate",
-            budget="reuse_compiler.models.eesen:label_loss<=0.01",
+            budget="reuse_compiler.models.eesen.loss:label_loss<=0.01",
             counted=True,
             full=Sizes(12, 24, 3),
             quick=Sizes(2, 2, 1),
