@@ -55,9 +55,11 @@ def transcripts(utterances: int = 8, seed: int = EVALUATION_SEED, *, held_out: b
     return [labels for _, labels in _excerpts(utterances, seed, held_out)]
 
 
-def labelled(utterances: int = 8, seed: int = EVALUATION_SEED) -> Iterator[tuple[Float, list[int]]]:
-    """The features [300, 1, 120] of every utterance of `stream`, and its transcript."""
-    return ((features(samples)[:, None], labels) for samples, labels in _excerpts(utterances, seed, held_out=True))
+def labelled(
+    utterances: int = 8, seed: int = EVALUATION_SEED, *, held_out: bool = True
+) -> Iterator[tuple[Float, list[int]]]:
+    """The features [300, 1, 120] of every utterance of `stream`, or `calibration`, and its transcript."""
+    return ((features(samples)[:, None], labels) for samples, labels in _excerpts(utterances, seed, held_out))
 
 
 def of_wav(path: str | Path) -> Iterator[Frame]:

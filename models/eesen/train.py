@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -30,10 +31,22 @@ from reuse_compiler.models.eesen.decoding import BLANK, label_error_rate
 from reuse_compiler.models.eesen.features import with_deltas
 from reuse_compiler.models.eesen.labels import label_of, spoken
 from reuse_compiler.models.eesen.network import CELLS, FEATURES, LAYERS, OUTPUTS, STEPS, build
-from reuse_compiler.models.eesen.recording import SECONDS, VALIDATION_SEED, labelled
+from reuse_compiler.models.eesen.recording import EVALUATION_SEED, SECONDS, VALIDATION_SEED, labelled
 from reuse_compiler.models.speech import FILTERS, PHONES, log_mel, phone_classes, utterance
 
-__all__ = ["Corpus", "Pace", "error_rate", "load_corpus", "main", "network", "render", "scored", "train", "weights"]
+__all__ = [
+    "Corpus",
+    "Pace",
+    "error_rate",
+    "load_corpus",
+    "main",
+    "measure",
+    "network",
+    "render",
+    "scored",
+    "train",
+    "weights",
+]
 
 BATCH = 16
 LEARNING_RATE = 1e-3
@@ -44,6 +57,12 @@ VALIDATION_UTTERANCES = 48
 MOST_LABELS = 80  # of 3 s
 MASKED_MELS = 6  # at most, in each of two bands
 FORGET = 1  # of torch's gates i, f, c, o
+MEASURED_UTTERANCES = 200
+MEASURED = (
+    ("held-out voices", EVALUATION_SEED, True),
+    ("training voices, not trained on", EVALUATION_SEED, False),
+    ("the training", 0, False),
+)
 OUTPUT = Path(__file__).with_name("eesen.onnx")
 
 Float = NDArray[np.float32]
@@ -199,6 +218,14 @@ def error_rate(net: nn.ModuleDict, utterances: list[tuple[Float, list[int]]]) ->
     return label_error_rate(list(scores.transpose(1, 0, 2)), [labels for _, labels in utterances])
 
 
+def measure(file: Path, utterances: int, seed: int, held_out: bool) -> float:
+    """The label error rate of an ONNX file in onnxruntime, on utterances of held-out voices or of those of training."""
+    session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
+    pairs = list(labelled(utterances, seed, held_out=held_out))
+    scores = [session.run(None, {"features": features})[0] for features, _ in pairs]
+    return label_error_rate(scores, [labels for _, labels in pairs])
+
+
 def main() -> None:
     """Render, train, measure on held-out voices, write the ONNX file."""
     parser = argparse.ArgumentParser(description="Train EESEN on synthesized speech.")
@@ -217,6 +244,9 @@ def main() -> None:
     corpus = load_corpus(options.folder)
     print(f"{len(corpus.mels)} utterances in {time.perf_counter() - started:.0f} s", flush=True)
     train(network(), corpus, options.folder, options.output, options.minutes, options.seed, options.resume)
+    for name, seed, held_out in MEASURED:
+        rate = measure(options.output, MEASURED_UTTERANCES, seed, held_out)
+        print(f"label error rate on {MEASURED_UTTERANCES} utterances of {name}, seed {seed}: {rate:.4f}", flush=True)
 
 
 def _onnx_order(rows: Float) -> Float:
