@@ -6,10 +6,10 @@ import os
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +39,21 @@ from reuse_compiler.run_accuracy import RunAccuracy
 from reuse_compiler.session_statistics import SessionStatistics, Tally
 from reuse_compiler.streams import Frame, Stream
 
-__all__ = ["SimulatedFrame", "Simulator", "simulate"]
+__all__ = ["FrameWatcher", "SimulatedFrame", "Simulator", "StartReason", "simulate"]
 
 Progress = Callable[[str, int, int | None], None]
 Arrays = dict[str, NDArray[Any]]
+StartReason = Literal["sequence", "guard"]
+"""Why the state is set back before a frame: a sequence starts, or the guard has the frame quantized anew."""
 
 _BLOCK = 64  # frames costed at once
+
+
+class FrameWatcher(Protocol):
+    """What sees the trace of a run, frame by frame."""
+
+    def add(self, row: NDArray[np.int64], start: StartReason | None) -> None:
+        """A frame: its trace row, int64 [columns], valid until the next, and why the state was set back before it, if it was."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +168,7 @@ def simulate(
     outputs: Path | None = None,
     indices: Path | None = None,
     trace: Path | None = None,
+    watchers: Sequence[AbstractContextManager[FrameWatcher]] = (),
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -173,6 +183,8 @@ def simulate(
         Where to write one array per output, or per reuse site, frames first (`.npz`).
     trace : Path, optional
         Where to write the trace, to be costed again on other hardware.
+    watchers : sequence of context managers that give a FrameWatcher
+        Shown every frame.
     progress : callable, optional
         Called with ("run", frames done, frames in all or None).
 
@@ -197,6 +209,7 @@ def simulate(
         output_file = files.enter_context(FramesFile(outputs)) if outputs else None
         index_file = files.enter_context(FramesFile(indices)) if indices else None
         writer = files.enter_context(TraceWriter(trace, digest(program), costs.columns)) if trace else None
+        seeing = [files.enter_context(watcher) for watcher in watchers]
         for frame in stream:
             began = time.perf_counter()
             if frame.start:
@@ -207,6 +220,8 @@ def simulate(
                 costs.start_sequence()
                 anew.append(frames)
             rows[frames % _BLOCK] = done.row
+            for watcher in seeing:
+                watcher.add(done.row, "sequence" if frame.start else "guard" if simulator.anew else None)
             frames += 1
             if frames % _BLOCK == 0:
                 _fold(rows, costs, writer)

@@ -21,6 +21,7 @@ from reuse_compiler.cli.options import (
     parse_state,
     require_different,
     require_file_place,
+    require_parent,
     require_state,
     require_threads,
 )
@@ -91,7 +92,22 @@ def run(
         Path | None, typer.Option(metavar="F.npz", help="Write the indices of every site, frames first.")
     ] = None,
     trace: Annotated[
-        Path | None, typer.Option(metavar="F", help="Write the trace: counts of every frame and instruction.")
+        Path | None,
+        typer.Option(
+            metavar="F",
+            help="Write the trace. To F.json: a timeline of every unit, for Perfetto (ui.perfetto.dev) and"
+            " chrome://tracing, 1 µs a cycle, in less detail the longer it gets; --frames A:B shows others than the first"
+            " in detail. To any other F: the counts of every frame and instruction, safetensors, to be costed again on"
+            " other hardware.",
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write layers.csv, a row a layer, and frames.csv, a row a frame, into FOLDER, which is made where there"
+            " is none.",
+        ),
     ] = None,
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="The original model, where it has moved.", show_default=False)
@@ -108,11 +124,12 @@ def run(
     """Run a compiled model: outputs, loss, cycles, energy."""
     from reuse_compiler.directory import FILES, CompiledDirectory
 
-    _require_executor(executor, hardware, trace)
+    _require_executor(executor, hardware, trace, csv)
     require_threads(threads)
     for place in (outputs, indices, trace, None if json == _STDOUT else json):
         require_file_place(place, stream, preprocess, model, *(directory / name for name in FILES[:4]))
-    require_different(outputs, indices, trace, None if json == _STDOUT else json)
+    tables = _require_tables_place(csv)
+    require_different(outputs, indices, trace, None if json == _STDOUT else json, *tables)
     compiled = CompiledDirectory.open(directory, model)
     require_state(parse_state(state), compiled.plan.state)
     original = compiled.original()
@@ -123,23 +140,36 @@ def run(
                 compiled, original, recording, executor, outputs, indices, threads, progress
             )
         else:
-            report = _accelerator(compiled, original, recording, hardware, outputs, indices, trace, threads, progress)
+            report = _accelerator(
+                compiled, original, recording, hardware, outputs, indices, trace, csv, threads, progress
+            )
     if json == _STDOUT:
         print_json(report.model_dump(mode="json"))
         return
     print_run(report)
     if json is not None:
         write_text(json, report.model_dump_json(indent=2) + "\n")
-    for place in (outputs, indices, trace, json):
+    for place in (outputs, indices, trace, *tables, json):
         if place is not None:
             print_line(f"wrote {place}")
 
 
-def _require_executor(executor: Executor, hardware: str | None, trace: Path | None) -> None:
+def _require_executor(executor: Executor, hardware: str | None, trace: Path | None, csv: Path | None) -> None:
     """Usage error for options that an executor has no use for."""
-    for name, value in (("--hardware", hardware), ("--trace", trace)):
+    for name, value in (("--hardware", hardware), ("--trace", trace), ("--csv", csv)):
         if value is not None and executor is not Executor.ACCELERATOR:
             raise typer.BadParameter("onnxruntime has none: leave it out, or run on the accelerator", param_hint=name)
+
+
+def _require_tables_place(folder: Path | None) -> list[Path]:
+    """The tables that are to be written; ReuseError, before any work is done, where they cannot be."""
+    if folder is None:
+        return []
+    from reuse_compiler.csv_tables import FRAMES_FILE, LAYERS_FILE, check_tables_place
+
+    require_parent(folder)
+    check_tables_place(folder)
+    return [folder / LAYERS_FILE, folder / FRAMES_FILE]
 
 
 def _accelerator(
@@ -150,24 +180,36 @@ def _accelerator(
     outputs: Path | None,
     indices: Path | None,
     trace: Path | None,
+    csv: Path | None,
     threads: int | None,
     progress: Progress | None,
 ) -> Report:
+    from reuse_compiler.csv_tables import FramesTable, write_layers
     from reuse_compiler.simulation import simulate
+    from reuse_compiler.timeline import Timeline
 
-    return simulate(
+    program, machine = compiled.program, _machine(compiled, hardware)
+    watchers: list[FramesTable | Timeline] = [] if csv is None else [FramesTable(csv, program, machine)]
+    if trace is not None and trace.suffix == ".json":
+        watchers.append(Timeline(trace, program, machine))
+        trace = None
+    report = simulate(
         original,
-        compiled.program,
+        program,
         recording,
-        hardware=_machine(compiled, hardware),
+        hardware=machine,
         state=compiled.plan.state,
         plan=compiled.plan,
         outputs=outputs,
         indices=indices,
         trace=trace,
+        watchers=watchers,
         threads=threads,
         progress=progress,
     )
+    if csv is not None:
+        write_layers(csv, report)
+    return report
 
 
 def _machine(compiled: CompiledDirectory, name: str | None) -> Hardware:

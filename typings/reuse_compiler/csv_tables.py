@@ -1,0 +1,1 @@
+../../reuse_compiler/csv_tables.py
