@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from reuse_compiler.budget import parse_budget
+from reuse_compiler.frontend import TensorSpec
 from reuse_compiler.models.eesen.loss import label_loss
 
 
@@ -24,4 +25,6 @@ def test_the_loss_counts_labels_that_are_heard_otherwise() -> None:
 
 
 def test_a_budget_can_name_it() -> None:
-    assert parse_budget("reuse_compiler.models.eesen.loss:label_loss<=0.01")
+    outputs = (TensorSpec("scores", (300, 50), np.dtype(np.float32)),)
+    (bound,) = parse_budget("reuse_compiler.models.eesen.loss:label_loss<=0.01", outputs)
+    assert bound.limit == 0.01
