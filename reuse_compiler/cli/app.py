@@ -22,6 +22,7 @@ from reuse_compiler.cli.hardware import hardware
 from reuse_compiler.cli.inspect import inspect
 from reuse_compiler.cli.models import models
 from reuse_compiler.cli.profile import profile
+from reuse_compiler.cli.report import report
 from reuse_compiler.cli.reproduce import reproduce
 from reuse_compiler.cli.run import RunCommand, run
 from reuse_compiler.cli.text import one_line
@@ -105,6 +106,7 @@ app.command()(disasm)
 app.command()(asm)
 app.command(cls=RunCommand)(run)
 app.command()(bench)
+app.command()(report)
 app.command()(reproduce)
 app.command()(hardware)
 app.command()(models)

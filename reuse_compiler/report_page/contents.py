@@ -1,0 +1,118 @@
+"""All that a page shows, gathered from the folder of a compilation, and from a stream where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import onnx_ir as ir
+
+from reuse_compiler.backend.accelerator.energy import COMPONENTS
+from reuse_compiler.directory import CompiledDirectory
+from reuse_compiler.errors import ReuseError
+from reuse_compiler.onnx_file import read_model
+from reuse_compiler.passes.name_nodes import NameNodes
+from reuse_compiler.report import Report
+from reuse_compiler.report_page.distributions import distributions, site_quantizers
+from reuse_compiler.report_page.graph import Box, read_graph
+from reuse_compiler.report_page.placement import BOX_HEIGHT, BOX_WIDTH, place
+from reuse_compiler.report_page.recording import Recording
+from reuse_compiler.report_page.roofline import report_hardware, roofline
+
+__all__ = ["Contents", "gather", "require_report"]
+
+_SITE_OPERANDS = ("x", "h", "r")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a page shows, as JSON values; `static/*.js` reads it by these names.
+
+    Parameters
+    ----------
+    report : dict
+        report.json.
+    graphs : dict
+        ``before`` and ``after``: size, boxes with their place and the numbers of their layers in the report, edges.
+    quantizers : list of dict
+        A row a site of the plan.
+    distributions : dict
+        Histograms by tensor; empty where there is no profile.
+    roofline : dict
+        Roofs, and the traffic of each layer.
+    components : list of str
+        Of the energy, in the order that they are stacked.
+    recording : dict or None
+        What the stream did; None without one.
+    """
+
+    report: dict[str, Any]
+    graphs: dict[str, Any]
+    quantizers: list[dict[str, Any]]
+    distributions: dict[str, Any]
+    roofline: dict[str, Any]
+    components: list[str]
+    recording: dict[str, Any] | None
+
+
+def require_report(compiled: CompiledDirectory) -> Report:
+    """The report of the folder. Raises ReuseError where there is none, or it is of another version or model."""
+    report = compiled.report
+    if report is None:
+        raise ReuseError(
+            f"{compiled.path}: report.json is missing: compile with --stream and without --no-run, or give a report of"
+            " `reusec run --json F` with --report F"
+        )
+    return report
+
+
+def gather(compiled: CompiledDirectory, report: Report, recording: Recording | None = None) -> Contents:
+    """Gather what the page shows.
+
+    Raises ModelError where the original model is gone, or is another one by now; HardwareError where the report is of
+    another program; ReuseError where it is of another model.
+    """
+    if report.model.sha256 != compiled.plan.model.sha256:
+        raise ReuseError(
+            f"the report is of a model with sha256 {report.model.sha256}, {compiled.path} was compiled from"
+            f" {compiled.plan.model.sha256}: give the report of this folder"
+        )
+    original = compiled.original()
+    names = {layer.name: number for number, layer in enumerate(report.layers)}
+    hardware = report_hardware(report.hardware)
+    profile = compiled.profile
+    return Contents(
+        report=report.model_dump(mode="json"),
+        graphs={
+            "box": [BOX_WIDTH, BOX_HEIGHT],
+            "before": _drawn(read_model(original.path)[0], names),
+            "after": _drawn(read_model(compiled.reuse_model)[0], names),
+        },
+        quantizers=[asdict(row) for row in site_quantizers(compiled.plan)],
+        distributions={} if profile is None else {k: asdict(v) for k, v in distributions(profile).items()},
+        roofline=asdict(roofline(report, compiled.program, hardware)),
+        components=list(COMPONENTS),
+        recording=None if recording is None else asdict(recording),
+    )
+
+
+def _drawn(model: ir.Model, layers: Mapping[str, int]) -> dict[str, Any]:
+    """The graph of a model with its layout."""
+    NameNodes()(model)
+    graph = read_graph(model)
+    drawing = place(len(graph.boxes), graph.edges)
+    boxes = [
+        {**asdict(box), "at": centre, "layers": _layers(box, layers)}
+        for box, centre in zip(graph.boxes, drawing.centres, strict=True)
+    ]
+    edges = [[*ends, path] for ends, path in zip(graph.edges, drawing.paths, strict=True)]
+    return {"width": drawing.width, "height": drawing.height, "boxes": boxes, "edges": edges}
+
+
+def _layers(box: Box, layers: Mapping[str, int]) -> list[int]:
+    """The rows of the report that belong to a box: its own, and in a recurrent layer those of its sites."""
+    if box.kind != "node":
+        return []
+    names = [box.name, *(f"{box.name}.{operand}" for operand in _SITE_OPERANDS)]
+    return [layers[name] for name in names if name in layers]

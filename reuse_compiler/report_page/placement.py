@@ -1,0 +1,161 @@
+"""Where boxes and edges of a layered graph are drawn, in pixels.
+
+In a rank, vertices stand as near to the mean of their neighbours as the distances between boxes allow, which is an
+isotonic regression. A graph of many ranks is broken into columns like a newspaper, since a network of four hundred
+layers would be a hair in any window.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reuse_compiler.report_page.layering import Layering, layered
+
+__all__ = ["BOX_HEIGHT", "BOX_WIDTH", "Drawing", "place"]
+
+BOX_WIDTH, BOX_HEIGHT = 136, 36
+_BOX_GAP, _BEND_WIDTH, _RANK_HEIGHT = 14, 18, 62
+_GUTTER, _MARGIN, _TURN = 40, 24, 14
+_SWEEPS = 8
+_UPRIGHT = 0.15
+"""How much boxes are drawn to the middle: a chain with side branches would lean otherwise, a little in every rank."""
+_LONGEST_COLUMN = 9
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Size of the whole, centre of each box, and the path of each edge in the language of SVG."""
+
+    width: int
+    height: int
+    centres: list[tuple[int, int]]
+    paths: list[str]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The column that each rank lies in; per column its first rank, what to add to places in it, and its right edge."""
+
+    of_rank: list[int]
+    first: list[int]
+    shift: list[float]
+    right: list[float]
+
+
+def place(count: int, edges: Sequence[tuple[int, int]]) -> Drawing:
+    """Draw `count` boxes, numbered in topological order, and the `edges` between them, each once."""
+    graph = layered(count, edges)
+    if not graph.ranks:
+        return Drawing(2 * _MARGIN, 2 * _MARGIN, [], [])
+    half = [BOX_WIDTH / 2 if vertex < count else _BEND_WIDTH / 2 for vertex in range(len(graph.rank_of))]
+    across = _across(graph, half)
+    columns = _columns(graph, across, half)
+    centres = []
+    for vertex, rank in enumerate(graph.rank_of):
+        column = columns.of_rank[rank]
+        x = across[vertex] + columns.shift[column]
+        y = _MARGIN + BOX_HEIGHT / 2 + _RANK_HEIGHT * (rank - columns.first[column])
+        centres.append((round(x), round(y)))
+    longest = max(columns.of_rank.count(column) for column in range(len(columns.first)))
+    bottom = _MARGIN + _RANK_HEIGHT * (longest - 1) + BOX_HEIGHT
+    turning = [column for path in graph.paths for column in _turns(path, graph, columns)]
+    gutter = {column: columns.right[column] + _GUTTER / 2 for column in turning}
+    paths = [_path(path, graph, columns, centres, gutter) for path in graph.paths]
+    width = round(columns.right[-1] + _MARGIN)
+    return Drawing(width, bottom + _MARGIN, centres[:count], paths)
+
+
+def _across(graph: Layering, half: list[float]) -> list[float]:
+    """The horizontal place of every vertex; the order of each rank stays."""
+    x = [0.0] * len(half)
+    for rank in graph.ranks:
+        for vertex, offset in zip(rank, _offsets(rank, half), strict=True):
+            x[vertex] = offset
+    for sweep in range(_SWEEPS):
+        for rank in reversed(graph.ranks) if sweep % 2 else graph.ranks:
+            wanted = []
+            for vertex in rank:
+                near = graph.below[vertex] if sweep % 2 else graph.above[vertex]
+                mean = sum(x[other] for other in near) / len(near) if near else x[vertex]
+                wanted.append(mean if half[vertex] < BOX_WIDTH / 2 else mean * (1 - _UPRIGHT))
+            offsets = _offsets(rank, half)
+            level = _isotonic([want - offset for want, offset in zip(wanted, offsets, strict=True)])
+            for vertex, offset, base in zip(rank, offsets, level, strict=True):
+                x[vertex] = offset + base
+    return x
+
+
+def _offsets(rank: list[int], half: list[float]) -> list[float]:
+    """Places of the vertices of a rank that stand as close as they may."""
+    offsets = [0.0]
+    for left, right in itertools.pairwise(rank):
+        offsets.append(offsets[-1] + half[left] + _BOX_GAP + half[right])
+    return offsets
+
+
+def _isotonic(values: list[float]) -> list[float]:
+    """The non-decreasing sequence with the least squared distance from `values`, by pooling adjacent violators."""
+    blocks: list[tuple[float, int]] = []
+    for value in values:
+        total, size = value, 1
+        while blocks and blocks[-1][0] / blocks[-1][1] > total / size:
+            before, many = blocks.pop()
+            total, size = total + before, size + many
+        blocks.append((total, size))
+    return [total / size for total, size in blocks for _ in range(size)]
+
+
+def _columns(graph: Layering, across: list[float], half: list[float]) -> _Columns:
+    """Break the ranks into columns so that the whole is about as wide as it is high."""
+    spans = [(min(across[v] - half[v] for v in rank), max(across[v] + half[v] for v in rank)) for rank in graph.ranks]
+    ranks = len(spans)
+    usual = sorted(high - low for low, high in spans)[ranks * 9 // 10] + _GUTTER
+    count = 1 if ranks <= _LONGEST_COLUMN else max(round(math.sqrt(ranks * _RANK_HEIGHT / usual)), 1)
+    length = math.ceil(ranks / count)
+    first = list(range(0, ranks, length))
+    shift, right, edge = [], [], float(_MARGIN)
+    for start in first:
+        low = min(low for low, _ in spans[start : start + length])
+        high = max(high for _, high in spans[start : start + length])
+        shift.append(edge - low)
+        right.append(edge + high - low)
+        edge = right[-1] + _GUTTER
+    return _Columns([rank // length for rank in range(ranks)], first, shift, right)
+
+
+def _turns(path: list[int], graph: Layering, columns: _Columns) -> list[int]:
+    """The columns that a path leaves at their end."""
+    of = [columns.of_rank[graph.rank_of[vertex]] for vertex in path]
+    return [here for here, there in itertools.pairwise(of) if here != there]
+
+
+def _path(
+    path: list[int],
+    graph: Layering,
+    columns: _Columns,
+    centres: list[tuple[int, int]],
+    gutter: dict[int, float],
+) -> str:
+    """Curves between ranks; at the end of a column down, up the gutter, and into the next one from above."""
+    x, y = centres[path[0]]
+    y += BOX_HEIGHT // 2
+    text = [f"M{x} {y}"]
+    for number, (here, there) in enumerate(itertools.pairwise(path)):
+        to_x, to_y = centres[there]
+        if number == len(path) - 2:
+            to_y -= BOX_HEIGHT // 2
+        column = columns.of_rank[graph.rank_of[here]]
+        if columns.of_rank[graph.rank_of[there]] != column:
+            top = centres[there][1] - BOX_HEIGHT // 2 - _TURN
+            bottom = centres[here][1] + BOX_HEIGHT // 2 + _TURN
+            text.append(f"V{bottom}H{round(gutter[column])}V{top}H{to_x}V{to_y}")
+        elif x == to_x:
+            text.append(f"V{to_y}")
+        else:
+            middle = (y + to_y) // 2
+            text.append(f"C{x} {middle} {to_x} {middle} {to_x} {to_y}")
+        x, y = to_x, to_y
+    return "".join(text)
