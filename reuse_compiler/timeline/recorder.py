@@ -23,13 +23,13 @@ from reuse_compiler.timeline.trace_events import Arguments, TraceEventFile
 __all__ = ["Detail", "Timeline"]
 
 _REUSE, _BASELINE = 1, 2
-_FRAMES = 1
+_FRAMES = 11
 _TRACKS = {
-    LAYERS: (2, "layers, by the cycles booked on them"),
-    Unit.DATA_MASTER: (3, "data master (DMA)"),
-    Unit.COMPUTE: (4, "compute"),
-    Unit.SPECIAL: (5, "special functions"),
-    Unit.HOST: (6, "host"),
+    LAYERS: (12, "layers (cycles booked)"),
+    Unit.DATA_MASTER: (13, "data master (DMA)"),
+    Unit.COMPUTE: (14, "compute"),
+    Unit.SPECIAL: (15, "special functions"),
+    Unit.HOST: (16, "host"),
 }
 _STARTS: Mapping[StartReason, str] = {"sequence": "sequence start", "guard": "the guard starts anew"}
 _SLOTS = 1 << 21  # timed at once: instructions times frames
@@ -205,7 +205,7 @@ class Timeline(AbstractContextManager["Timeline"]):
     def _count(self, changed: int, frames: int) -> None:
         if self._inputs:
             share = 100 * changed / (self._inputs * frames)
-            self._file.counter(_REUSE, "changed inputs, %", self._clock, round(share, 3))
+            self._file.counter(_REUSE, "changed inputs", "%", self._clock, round(share, 3))
 
     def _add_to_group(self, timed: TimedSection, frame: int, starts: bool) -> None:
         if starts:

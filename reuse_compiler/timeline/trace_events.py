@@ -80,9 +80,9 @@ class TraceEventFile(AbstractContextManager["TraceEventFile"]):
             }
         )
 
-    def counter(self, process: int, name: str, at: int, value: float) -> None:
+    def counter(self, process: int, name: str, unit: str, at: int, value: float) -> None:
         """A figure that holds from cycle `at` on."""
-        self._event({"ph": "C", "pid": process, "name": name, "ts": at, "args": {"value": value}})
+        self._event({"ph": "C", "pid": process, "name": name, "ts": at, "args": {unit: value}})
 
     def _metadata(self, process: int, track: int, name: str, arguments: Arguments) -> None:
         self._event({"ph": "M", "pid": process, "tid": track, "name": name, "args": arguments})
