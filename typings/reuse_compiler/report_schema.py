@@ -1,0 +1,1 @@
+../../reuse_compiler/report_schema.py
