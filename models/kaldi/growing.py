@@ -36,7 +36,7 @@ def count(utterances: Iterable[Utterance]) -> NDArray[np.int64]:
 
 
 def grow(counts: NDArray[np.int64], size: int = STATES, fewest: int = FEWEST) -> Splits:
-    """The cuts that make `size` leaves, uint16 [cuts, 3]: a leaf's number, the side, and where its range is cut.
+    """The cuts that make `size` leaves, or as many as the counts allow, uint16 [cuts, 3]: leaf, side, place of the cut.
 
     The leaf keeps what lies below the cut; the rest is a new leaf with the next number.
     """
