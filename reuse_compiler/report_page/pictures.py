@@ -84,22 +84,25 @@ class FramePictures:
     def pictures(self) -> Pictures:
         """What was collected, in one scale over all frames."""
         kept, name = self._kept.items, self._spec.name
-        low, high = _range(kept)
         if self.kind == "columns":
             image = np.stack(kept, axis=1)[::-1]
+            low, high = (float(end) for end in np.percentile(image, (1, 99)))
             caption = (
-                "spectrum of each frame, low below, 80 dB" if self._sound else _column_caption(self._spec, low, high)
+                f"Spectrum of each frame, low frequencies below, {low:.0f} to {high:.0f} dB"
+                if self._sound
+                else _column_caption(self._spec, low, high)
             )
             uri = _uri(_levels(image, low, high), "PNG")
             return Pictures("columns", name, self._kept.every, image.shape[1], image.shape[0], [uri], caption)
+        low, high = _range(kept)
         uris = [_uri(_levels(image, low, high), "JPEG") for image in kept]
         height, width = kept[0].shape[:2]
-        caption = f"input {name} {list(self._spec.shape)}, black {low:.4g}, white {high:.4g}"
+        caption = f"{name} {list(self._spec.shape)}, black {low:.4g}, white {high:.4g}"
         return Pictures("pictures", name, self._kept.every, width, height, uris, caption)
 
 
 def _column_caption(spec: TensorSpec, low: float, high: float) -> str:
-    return f"input {spec.name}, a column a frame, its {int(np.prod(spec.shape))} values from below; {low:.4g} to {high:.4g}"
+    return f"{spec.name}: a column a frame, its {int(np.prod(spec.shape))} values from below; black {low:.4g}, white {high:.4g}"
 
 
 def _range(items: list[NDArray[np.float32]]) -> tuple[float, float]:
@@ -158,8 +161,7 @@ def _rows(values: NDArray[np.float32]) -> NDArray[np.float32]:
         return values
     edges = np.arange(_MOST_ROWS) * values.size // _MOST_ROWS
     sizes = np.diff(np.append(edges, values.size))
-    means: NDArray[np.float32] = np.add.reduceat(values, edges) / sizes.astype(np.float32)
-    return means
+    return np.asarray(np.add.reduceat(values, edges) / sizes, np.float32)
 
 
 def _spectrum(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -168,5 +170,6 @@ def _spectrum(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     window = np.hanning(channels.shape[1]).astype(np.float32)
     full_scale = max(float(window.sum()) / 2, 1e-9) ** 2
     power: NDArray[np.float32] = (np.abs(np.fft.rfft(channels * window, axis=1)) ** 2).mean(axis=0).astype(np.float32)
-    levels = 10 * np.log10(np.maximum(_rows(power) / full_scale, 10 ** (-_LOUDEST_DB / 10)))
-    return levels.astype(np.float32)
+    quietest = np.float32(10 ** (-_LOUDEST_DB / 10))
+    levels = np.float32(10) * np.log10(np.maximum(_rows(power) / np.float32(full_scale), quietest))
+    return np.asarray(levels, np.float32)

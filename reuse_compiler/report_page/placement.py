@@ -20,9 +20,11 @@ BOX_WIDTH, BOX_HEIGHT = 136, 36
 _BOX_GAP, _BEND_WIDTH, _RANK_HEIGHT = 14, 18, 62
 _GUTTER, _MARGIN, _TURN = 40, 24, 14
 _SWEEPS = 8
-_UPRIGHT = 0.15
-"""How much boxes are drawn to the middle: a chain with side branches would lean otherwise, a little in every rank."""
+_UPRIGHT = 0.3
+"""How much vertices with several neighbours are drawn to the middle: a graph of many side branches would lean otherwise."""
 _LONGEST_COLUMN = 9
+_TALL = 1.3
+"""Height over width that columns aim at."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _across(graph: Layering, half: list[float]) -> list[float]:
             for vertex in rank:
                 near = graph.below[vertex] if sweep % 2 else graph.above[vertex]
                 mean = sum(x[other] for other in near) / len(near) if near else x[vertex]
-                wanted.append(mean if half[vertex] < BOX_WIDTH / 2 else mean * (1 - _UPRIGHT))
+                wanted.append(mean * (1 - _UPRIGHT) if len(near) > 1 else mean)
             offsets = _offsets(rank, half)
             level = _isotonic([want - offset for want, offset in zip(wanted, offsets, strict=True)])
             for vertex, offset, base in zip(rank, offsets, level, strict=True):
@@ -109,11 +111,11 @@ def _isotonic(values: list[float]) -> list[float]:
 
 
 def _columns(graph: Layering, across: list[float], half: list[float]) -> _Columns:
-    """Break the ranks into columns so that the whole is about as wide as it is high."""
+    """Break the ranks into columns so that the whole is about as high and wide as the windows that show it."""
     spans = [(min(across[v] - half[v] for v in rank), max(across[v] + half[v] for v in rank)) for rank in graph.ranks]
     ranks = len(spans)
     usual = sorted(high - low for low, high in spans)[ranks * 9 // 10] + _GUTTER
-    count = 1 if ranks <= _LONGEST_COLUMN else max(round(math.sqrt(ranks * _RANK_HEIGHT / usual)), 1)
+    count = 1 if ranks <= _LONGEST_COLUMN else max(round(math.sqrt(ranks * _RANK_HEIGHT / usual / _TALL)), 1)
     length = math.ceil(ranks / count)
     first = list(range(0, ranks, length))
     shift, right, edge = [], [], float(_MARGIN)

@@ -72,16 +72,16 @@ function quantizerText({ kind, clusters, step, zero, centroids, deadband }) {
 }
 
 function sparkline(values, width, label) {
-  const [height, top] = [56, 6];
+  const [height, top] = [68, 16];
   const x = (number) => 6 + (number / (values.length - 1)) * (width - 12);
-  const y = (value) => top + (1 - value) * (height - 2 * top);
+  const y = (value) => top + (1 - value) * (height - top - 6);
   const cursor = shape("path", { class: "cursor" });
   const place = () => cursor.setAttribute("d", `M${x(chosen.stretch)} 0V${height}`);
   place();
   const drawing = shape("svg", { class: "sparkline", width, height, role: "img", "aria-label": label },
     shape("path", { class: "axis", d: `M6 ${y(0)}H${width - 6}M6 ${y(1)}H${width - 6}` }),
     shape("path", { class: "line", d: values.map((value, number) => `${number ? "L" : "M"}${x(number).toFixed(1)} ${y(value).toFixed(1)}`).join("") }),
-    cursor, shape("text", { x: width - 6, y: y(1) + 11, "text-anchor": "end" }, "100 %"));
+    cursor, shape("text", { x: width - 6, y: y(1) - 4, "text-anchor": "end" }, "100 %"));
   drawing.placeCursor = place;
   return drawing;
 }

@@ -16,13 +16,13 @@ function fixed(value, digits) {
 }
 
 const percent = (share, digits = 1) =>
-  share === null || share === undefined ? NONE : `${fixed(share * 100 + 0, digits).replace(/^-(0(\.0*)?)$/, "$1")} %`;
+  share === null || share === undefined ? NONE : `${fixed(share * 100 + 0, digits).replace(/^-(0(\.0*)?)$/, "$1")}\u00a0%`;
 
 const times = (ratio) => (ratio === null || ratio === undefined ? NONE : `${fixed(ratio, 2)}×`);
 
 function scaled(value, units) {
   const [unit, factor] = units.findLast(([, size]) => Math.abs(value) >= size) ?? units[0];
-  return `${plain(value / factor, 3)} ${unit}`;
+  return `${plain(value / factor, 3)}\u00a0${unit}`;
 }
 
 const energy = (pj) => scaled(pj, [["pJ", 1], ["nJ", 1e3], ["µJ", 1e6], ["mJ", 1e9], ["J", 1e12]]);

@@ -7,7 +7,7 @@ function frameViewer({ recording, report }, axis) {
   const play = tag("button", { type: "button", id: "play" }, "Play");
   const text = tag("p", { id: "moment", "aria-live": "off" });
   const image = pictures?.kind === "pictures" ? tag("img", { id: "frame", alt: "", width: pictures.width, height: pictures.height }) : null;
-  const caption = image ? tag("p", { class: "note" }, `${pictures.caption}${pictures.every > 1 ? `; every ${pictures.every}th frame is kept as a picture` : ""}`) : null;
+  const caption = image ? tag("p", { class: "note" }, `${pictures.caption}${pictures.every > 1 ? `; one frame in ${whole(pictures.every)} is shown` : ""}`) : null;
   const show = () => {
     const stretch = chosen.stretch;
     const frame = stretch * every;
@@ -26,7 +26,7 @@ function frameViewer({ recording, report }, axis) {
   onChange("stretch", show);
   initPlay(play, last, Math.max(40, Math.min(200, 12000 / axis.count)));
   show();
-  return tag("div", { class: `frame-viewer${image ? "" : " bare"}` }, image, tag("div", { class: "scrub" }, play, scrubber), text, caption);
+  return tag("div", { class: "frame-viewer" }, image, tag("div", { class: "scrub" }, play, scrubber), text, caption);
 }
 
 function initPlay(button, last, pause) {
@@ -54,5 +54,5 @@ function drawStrip(element, recording, axis, cursors) {
   const picture = shape("image", { href: pictures.uris[0], x: axis.left, y: 0, width: wide, height: height - 4, preserveAspectRatio: "none" });
   const svg = shape("svg", { width: axis.width, height, role: "img", "aria-label": pictures.caption, class: "spectrum" }, picture);
   withCursor(element, svg, axis, height, cursors);
-  element.append(tag("p", { class: "note" }, `${pictures.caption}${pictures.every > 1 ? `; every ${pictures.every}th frame` : ""}`));
+  element.append(tag("p", { class: "note" }, `${pictures.caption}${pictures.every > 1 ? `; one frame in ${whole(pictures.every)}` : ""}`));
 }

@@ -28,7 +28,7 @@ function histogram(distribution, quantizer, width) {
       ? shape("rect", { class: "centroid-band", x: across(centroids[0]), y: base + 1, width: across(centroids.at(-1)) - across(centroids[0]), height: 5 })
       : null;
   const ends = [left, 0, right].filter((value, number) => number !== 1 || (left < 0 && right > 0 && across(0) > 60 && across(0) < width - 60));
-  const labels = ends.map((value) => shape("text", { x: across(value), y: base + 20, "text-anchor": value === left ? "start" : value === right ? "end" : "middle" }, plain(value, 3)));
+  const labels = ends.map((value) => shape("text", { x: across(value), y: base + 20, "text-anchor": value === left ? "start" : value === right ? "end" : "middle" }, plain(Math.abs(value) < bar ? 0 : value, 3)));
   const axis = shape("path", { class: "axis", d: `M6 ${base}H${width - 6}` });
   return shape("svg", { class: "histogram", width, height: HISTOGRAM_HEIGHT, role: "img", "aria-label": `Histogram from ${plain(left)} to ${plain(right)} with ${counted(centroids.length, "centroid")}` }, shape("g", { class: "bars" }, bars), axis, ticks, labels);
 }

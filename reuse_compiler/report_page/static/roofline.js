@@ -38,7 +38,7 @@ function points(report, roofline, memory) {
 }
 
 function drawRoofline(element, readout, all, roofline, memory, width) {
-  const [left, right, top, base] = [64, 26, 14, ROOF_HEIGHT - 40];
+  const [left, right, top, base] = [56, 26, 30, ROOF_HEIGHT - 40];
   const finite = all.flatMap(({ base: b, reuse: r }) => [b, r]).filter(({ x }) => Number.isFinite(x));
   const ridge = (name) => roofline.macs_per_second / roofline[`${name}_bytes_per_second`];
   const xs = [...finite.map(({ x }) => x), ...memory.roofs.map(ridge)];
@@ -50,17 +50,17 @@ function drawRoofline(element, readout, all, roofline, memory, width) {
   const svg = shape("svg", { width, height: ROOF_HEIGHT, role: "group", "aria-label": `Roofline of ${counted(all.length, "layer")}` });
   for (let power = x0; power <= x1; power++) svg.append(shape("path", { class: "axis", d: `M${x(10 ** power)} ${top}V${base}` }), shape("text", { x: x(10 ** power), y: base + 16, "text-anchor": "middle" }, plain(10 ** power, 1)));
   for (let power = y0; power <= y1; power++) svg.append(shape("path", { class: "axis", d: `M${left} ${y(10 ** power)}H${width - right}` }), shape("text", { x: left - 6, y: y(10 ** power) + 4, "text-anchor": "end" }, short(10 ** power)));
-  svg.append(shape("text", { x: (left + width) / 2, y: base + 34, "text-anchor": "middle", class: "title" }, `MACs per byte of ${memory.label}`), shape("text", { x: left, y: top - 3, class: "title" }, "MAC/s"));
+  svg.append(shape("text", { x: (left + width) / 2, y: base + 34, "text-anchor": "middle", class: "title" }, `MACs per byte of ${memory.label}`), shape("text", { x: 4, y: 12, class: "title" }, "MAC/s"));
   if (finite.length < 2 * all.length) svg.append(shape("text", { x: width - right - 6, y: base + 16, "text-anchor": "middle" }, "∞"));
   svg.append(shape("path", { class: "roof", d: `M${left} ${y(roofline.macs_per_second)}H${width - right}` }), shape("text", { x: left + 6, y: y(roofline.macs_per_second) - 6, class: "roof-label" }, "all lanes"));
   for (const name of memory.roofs) {
     const slope = roofline[`${name}_bytes_per_second`];
     const from = Math.max(10 ** x0, 10 ** y0 / slope);
     svg.append(shape("path", { class: "roof", d: `M${x(from)} ${y(from * slope)}L${x(ridge(name))} ${y(roofline.macs_per_second)}` }));
-    svg.append(shape("text", { x: x(from) + 8, y: y(from * slope) - 8, class: "roof-label" }, name === "dram" ? "DRAM" : "eDRAM"));
+    svg.append(shape("text", { x: x(from) + 12, y: y(from * slope) + 10, class: "roof-label" }, name === "dram" ? "DRAM" : "eDRAM"));
   }
   for (const point of all) svg.append(drawPoint(point, x, y, readout));
-  const key = shape("g", { class: "key" }, shape("circle", { class: "base", cx: width - 178, cy: top + 2, r: 4.5 }), shape("text", { x: width - 168, y: top + 6 }, "baseline"), shape("circle", { class: "reuse", cx: width - 98, cy: top + 2, r: 4.5 }), shape("text", { x: width - 88, y: top + 6 }, "reuse"));
+  const key = shape("g", { class: "key" }, shape("circle", { class: "base", cx: width - 178, cy: 8, r: 4.5 }), shape("text", { x: width - 168, y: 12 }, "baseline"), shape("circle", { class: "reuse", cx: width - 98, cy: 8, r: 4.5 }), shape("text", { x: width - 88, y: 12 }, "reuse"));
   svg.append(key);
   readout.textContent = "Point at a layer to read it, click to choose it.";
   element.replaceChildren(svg);

@@ -15,9 +15,11 @@ function initTimeline(contents) {
   const readout = tag("p", { class: "note readout" });
   const charts = tag("div", { class: "charts" },
     strip, tag("h3", null, "Similarity and reuse"), lines, tag("h3", null, "Similarity of each layer"), heat, readout, tag("h3", null, "Cycles of a frame"), cycles);
-  byId("timeline").querySelector(".body").append(frameViewer(contents, axis), charts);
+  const body = byId("timeline").querySelector(".body");
+  body.classList.toggle("bare", recording.pictures?.kind !== "pictures");
+  body.append(frameViewer(contents, axis), charts);
   const note = recording.every > 1 ? ` Each value is the mean over ${recording.every} frames.` : "";
-  byId("timeline").querySelector(".body").append(tag("p", { class: "note" }, `${counted(recording.frames, "frame")} of ${recording.name}; ${recording.description}.${note} A sequence starts at frame ${recording.starts.slice(0, 6).map(whole).join(", ")}${recording.starts.length > 6 ? ` and ${recording.starts.length - 6} more` : ""}: its first frame is compared with zeros.`));
+  body.append(tag("p", { class: "note" }, `${counted(recording.frames, "frame")} of ${recording.description}.${note} A sequence starts at frame ${recording.starts.slice(0, 6).map(whole).join(", ")}${recording.starts.length > 6 ? ` and ${recording.starts.length - 6} more` : ""}: its first frame is compared with zeros.`));
   const cursors = [];
   const placeCursors = () => cursors.forEach((cursor) => cursor());
   const redraw = drawnToWidth(charts, (width) => {
@@ -84,11 +86,12 @@ function drawHeat(element, recording, names, axis, readout, cursors) {
   const canvas = tag("canvas", { width: Math.round(wide * ratio), height: Math.round(height * ratio), style: `left:${axis.left}px;width:${wide}px;height:${height}px` });
   const context = canvas.getContext("2d");
   const colours = rampColours();
+  const low = lowest(recording);
   names.forEach((name, number) => {
     const gap = row >= 8 ? ratio : 0;
     recording.similarity[name].forEach((value, stretch) => {
       const [from, to] = [(stretch / axis.count) * canvas.width, ((stretch + 1) / axis.count) * canvas.width];
-      context.fillStyle = colours[rampLevel(value)];
+      context.fillStyle = colours[rampLevel((value - low) / (1 - low))];
       context.fillRect(Math.floor(from), number * row * ratio, Math.ceil(to) - Math.floor(from), row * ratio - gap);
     });
   });
@@ -104,7 +107,15 @@ function drawHeat(element, recording, names, axis, readout, cursors) {
   };
   svg.addEventListener("pointermove", say);
   svg.addEventListener("click", (event) => choose("node", layerOf(say(event))));
-  readout.textContent = labelled ? "Dark is similar, in the dark theme light is. Click to choose a layer and a moment." : `${counted(names.length, "layer")} from input to output; point at one to read it.`;
+  const legend = [tag("span", null, percent(low, 0)), tag("span", { class: "ramp" }), tag("span", null, percent(1, 0))];
+  readout.textContent = `${counted(names.length, "layer")} from input to output. Point to read, click to choose.`;
   withCursor(element, svg, axis, height, cursors);
   element.prepend(canvas);
+  element.append(tag("div", { class: "legend", style: `margin-left:${axis.left}px` }, legend));
+}
+
+// Where the ramp of the layers begins: below all but the least of what was seen.
+function lowest(recording) {
+  const values = Object.values(recording.similarity).flat().sort((a, b) => a - b);
+  return Math.min(0.9, Math.floor((values[Math.floor(values.length * 0.02)] ?? 0) * 10) / 10);
 }
