@@ -21,6 +21,7 @@ from reuse_compiler.cli.fit import fit
 from reuse_compiler.cli.hardware import hardware
 from reuse_compiler.cli.inspect import inspect
 from reuse_compiler.cli.models import models
+from reuse_compiler.cli.plot import plot
 from reuse_compiler.cli.profile import profile
 from reuse_compiler.cli.report import report
 from reuse_compiler.cli.reproduce import reproduce
@@ -105,6 +106,7 @@ app.command()(inspect)
 app.command()(disasm)
 app.command()(asm)
 app.command(cls=RunCommand)(run)
+app.command()(plot)
 app.command()(bench)
 app.command()(report)
 app.command()(reproduce)
