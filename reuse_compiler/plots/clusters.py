@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from reuse_compiler.inspecting import SiteReadings, at_clusters
 from reuse_compiler.model_profile import Profile
-from reuse_compiler.plots.figure import PURPLE, SITES, head, new_figure, shorten
+from reuse_compiler.plots.figure import (
+    PURPLE,
+    SITES,
+    head,
+    model_name,
+    new_figure,
+    shorten,
+    stream_name,
+)
 from reuse_compiler.report import Report
 
 __all__ = ["ClusterSweep", "cluster_sweep", "draw_clusters"]
@@ -44,8 +51,8 @@ def cluster_sweep(profile: Profile, measured: Report | None = None, clusters: Se
     heaviest = sorted(sites, key=lambda site: site.macs, reverse=True)[: len(SITES)]
     chosen = [site for site in sites if site in heaviest]
     return ClusterSweep(
-        PurePath(profile.model.path).stem,
-        profile.stream.names,
+        model_name(profile.model.path),
+        [stream_name(name) for name in profile.stream.names],
         profile.stream.frames,
         list(clusters),
         [reading.value for reading in model.similarity],
@@ -80,7 +87,7 @@ def draw_clusters(found: ClusterSweep) -> Any:
     one.plot(found.clusters, _percent(found.reuse), color="black", linewidth=2.4, label="reuse, model")
     if found.measured is not None:
         number, reuse = found.measured
-        label = f"measured by the run: {100 * reuse:.1f} %"
+        label = f"reuse of a run, {100 * reuse:.1f} %"
         one.plot([number], [100 * reuse], "o", color=PURPLE, markersize=7, label=label, zorder=4)
     marks = [number for number in found.clusters if number & (number - 1) == 0]
     one.set_xticks(marks, [f"{number:,}" for number in marks])
@@ -90,11 +97,11 @@ def draw_clusters(found: ClusterSweep) -> Any:
     one.set_ylim(0, 100)
     one.grid(color="#dddddd", linewidth=0.6)
     handles, labels = one.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: (", model" not in labels[i], "measured" not in labels[i]))
+    order = sorted(range(len(labels)), key=lambda i: (", model" not in labels[i], "run" not in labels[i]))
     figure.legend(
         [handles[i] for i in order],
         [labels[i] for i in order],
-        loc="outside right upper",
+        loc="outside right center",
         fontsize=8,
         frameon=False,
     )
@@ -102,7 +109,8 @@ def draw_clusters(found: ClusterSweep) -> Any:
     head(
         figure,
         f"{found.model}: fewer clusters repeat more, and lose more accuracy",
-        f"from the profile of {found.frames:,} frames of {', '.join(found.streams)}{more}",
+        f"from the profile of {found.frames:,} frames of {', '.join(found.streams)}, which sees exact inputs: in a run the"
+        f" layers before have quantized theirs, and less may repeat{more}",
     )
     return figure
 

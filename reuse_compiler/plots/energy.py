@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
+
+import numpy as np
 
 from reuse_compiler.plots.chosen_layers import choose_layers, left_out
 from reuse_compiler.plots.figure import (
@@ -14,15 +15,17 @@ from reuse_compiler.plots.figure import (
     bars_by_layer,
     head,
     is_tall,
+    model_name,
+    name_values,
     new_figure,
-    percent_axis,
     size_by_layer,
+    stream_name,
 )
 from reuse_compiler.report import Report
 
 __all__ = ["Energy", "draw_energy", "energy_of"]
 
-_BAR = 3.0  # inches for the two bars of the components
+_ACROSS, _ALONG = 3.0, 1.6  # inches for the two bars of the components, beside those of layers or above them
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ def energy_of(report: Report) -> Energy:
     spent, kept = sum(totals.energy_pj.baseline.values()), sum(totals.energy_pj.reuse.values())
     whole = spent or 1.0
     return Energy(
-        PurePath(report.model.path).stem,
-        report.stream.name,
+        model_name(report.model.path),
+        stream_name(report.stream.name),
         totals.frames,
         report.hardware.name,
         spent / totals.frames,
@@ -71,21 +74,26 @@ def draw_energy(found: Energy) -> Any:
     """Two bars of stacked components, and two bars a layer."""
     layers = len(found.names)
     width, height = size_by_layer(layers)
-    widths = [_BAR, width - 0.5]
-    figure, axes = new_figure(sum(widths), max(height, 4.2), 1, 2, width_ratios=widths)
-    stacked, by_layer = axes[0]
-    _stack(stacked, found)
+    if is_tall(layers):
+        ratios = [_ALONG, height - 0.8]
+        figure, axes = new_figure(width + 1.2, sum(ratios) + 0.8, 2, 1, height_ratios=ratios)
+    else:
+        ratios = [_ACROSS, width - 0.5]
+        figure, axes = new_figure(sum(ratios), max(height, 4.2), 1, 2, width_ratios=ratios)
+    stacked, by_layer = axes.flat
+    _stack(stacked, found, is_tall(layers))
     bars_by_layer(
         by_layer,
-        found.names,
+        found.names[:-1],
         [
-            ("baseline", GREY, [100 * share for share in found.baseline]),
-            ("with reuse", GREEN, [100 * share for share in found.reuse]),
+            ("baseline", GREY, [100 * share for share in found.baseline[:-1]]),
+            ("with reuse", GREEN, [100 * share for share in found.reuse[:-1]]),
         ],
+        np.arange(layers - 1, dtype=float),
     )
-    percent_axis(by_layer, layers, "% of the baseline's energy", 100)
+    name_values(by_layer, layers, "% of the baseline's energy")
     by_layer.set_title("by layer", fontsize=9, loc="left")
-    by_layer.legend(fontsize=8, frameon=False, loc="center right" if is_tall(layers) else "upper center")
+    by_layer.legend(fontsize=8, frameon=False)
     figure.legend(*stacked.get_legend_handles_labels(), loc="outside lower left", fontsize=8, frameon=False, ncols=4)
     head(
         figure,
@@ -96,20 +104,24 @@ def draw_energy(found: Energy) -> Any:
     return figure
 
 
-def _stack(axes: Any, found: Energy) -> None:
-    """The components of the baseline and of the reuse machine, one on another."""
-    for place, parts in enumerate((found.components_baseline, found.components_reuse)):
-        bottom = 0.0
-        for name, share in parts.items():
-            other = found.components_reuse if place == 0 else found.components_baseline
-            if not share and not other.get(name):
-                continue
+def _stack(axes: Any, found: Energy, tall: bool) -> None:
+    """The components of the baseline and of the reuse machine, one on another, or one after another."""
+    kinds = {"baseline": found.components_baseline, "with reuse": found.components_reuse}
+    ends = np.zeros(len(kinds))
+    for name in found.components_baseline:
+        shares = np.array([100 * parts.get(name, 0.0) for parts in kinds.values()])
+        if shares.any():
             colour, label = COMPONENTS.get(name, (GREY, name))
-            axes.bar(place, 100 * share, 0.7, bottom, color=colour, label=label if place == 0 else None)
-            bottom += 100 * share
-        axes.annotate(f"{bottom:.0f} %", (place, bottom + 1), ha="center", fontsize=8)
-    axes.set_xticks([0, 1], ["baseline", "with reuse"], fontsize=8)
-    axes.set_ylabel("% of the baseline's energy", fontsize=8)
-    axes.set_ylim(0, 1.08 * max(100.0, 100 * sum(found.components_reuse.values())))
-    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+            (axes.barh if tall else axes.bar)([0, 1], shares, 0.7, ends, color=colour, label=label)
+            ends += shares
+    for place, end in enumerate(ends):
+        at, side, middle = ((end + 1, place), "left", "center") if tall else ((place, end + 1), "center", "bottom")
+        axes.annotate(f"{end:.0f} %", at, ha=side, va=middle, fontsize=8)
+    (axes.set_yticks if tall else axes.set_xticks)([0, 1], list(kinds), fontsize=8)
+    (axes.set_xlim if tall else axes.set_ylim)(0, 1.1 * max(ends))
+    if tall:
+        axes.invert_yaxis()
+    else:
+        axes.set_ylabel("% of the baseline's energy", fontsize=8)
+    axes.grid(axis="x" if tall else "y", color="#dddddd", linewidth=0.6)
     axes.set_title("by component", fontsize=9, loc="left")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reuse_compiler.errors import ReuseError
 from reuse_compiler.files import check_file_place, replacing
@@ -23,11 +25,15 @@ __all__ = [
     "check_figure_place",
     "head",
     "is_tall",
+    "model_name",
+    "name_values",
     "new_figure",
-    "percent_axis",
+    "places_with_model",
     "require_plot",
     "save_figure",
+    "shorten",
     "size_by_layer",
+    "stream_name",
 ]
 
 BLUE, CYAN, GREEN, PURPLE, GREY = "#4477aa", "#66ccee", "#228833", "#aa3377", "#999999"
@@ -40,8 +46,8 @@ COMPONENTS: Mapping[str, tuple[str, str]] = {
     "edram": (GREEN, "eDRAM (weights)"),
     "buffer": (CYAN, "I/O buffer"),
     "tables": ("#ee7733", "centroid tables"),
-    "dram": (GREY, "DRAM"),
-    "host": ("#332288", "host"),
+    "dram": ("#332288", "DRAM"),
+    "host": ("#882255", "host"),
 }
 """Colour and name of each component of the energy."""
 
@@ -49,6 +55,7 @@ _FORMATS = (".svg", ".png")
 _DPI = 150
 _WIDE = 16  # layers beside each other; more stand below each other
 _NAME = 26
+_LETTERS_AN_INCH = 15  # of an explanation
 
 Axes = Any
 Figure = Any
@@ -84,9 +91,11 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **l
 
 def head(figure: Figure, title: str, explanation: str) -> None:
     """A title, and below it in small what the plot shows."""
-    figure.suptitle(f"{title}\n", fontsize=11, x=0.01, ha="left", weight="bold")
-    inches = figure.get_size_inches()[1]
-    figure.text(0.01, 1 - 0.36 / inches, explanation, fontsize=8, color="#555555", ha="left", va="center")
+    width, height = figure.get_size_inches()
+    lines = textwrap.wrap(explanation, int(_LETTERS_AN_INCH * width))
+    figure.suptitle(title + "\n" * len(lines), fontsize=11, x=0.01, ha="left", weight="bold")
+    top = 1 - 0.27 / height
+    figure.text(0.01, top, "\n".join(lines), fontsize=8, color="#555555", ha="left", va="top", linespacing=1.3)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -114,29 +123,29 @@ def size_by_layer(layers: int, panels: int = 1) -> tuple[float, float]:
     return max(6.0, 2.0 + 0.5 * layers), 1.2 + 2.5 * panels
 
 
+def places_with_model(layers: int) -> NDArray[np.float64]:
+    """Where the bars of each layer are centred: float64 [layers]; the last, which is the model, stands apart."""
+    places = np.arange(layers, dtype=float)
+    places[-1] += 0.4
+    return places
+
+
 def bars_by_layer(
     axes: Axes,
     names: Sequence[str],
     series: Sequence[tuple[str, str, Sequence[float]]],
-    *,
-    named: bool = True,
-    values: Callable[[float], str] | None = None,
+    places: NDArray[np.float64],
 ) -> None:
-    """Bars of one or two series, (label, colour, value of each layer), grouped by layer.
+    """Bars of one or two series, (label, colour, value of each layer), grouped by layer; a line before one that stands
+    apart.
 
-    The last of `names` is the model, apart from the others. Names are left out where `named` is not set; `values` writes
-    each value of a single series at its bar.
+    Many layers stand below each other, few beside each other.
     """
-    tall = is_tall(len(names))
-    places = np.arange(len(names), dtype=float)
-    places[-1] += 0.4
-    width = 0.8 / len(series)
+    tall, width = is_tall(len(names)), 0.8 / len(series)
     for number, (label, colour, found) in enumerate(series):
         at = places + (number - (len(series) - 1) / 2) * width
-        bars = (axes.barh if tall else axes.bar)(at, found, width, color=colour, label=label)
-        if values is not None:
-            axes.bar_label(bars, [values(value) for value in found], fontsize=7, padding=2)
-    shown = [shorten(name) for name in names] if named else [""] * len(names)
+        (axes.barh if tall else axes.bar)(at, found, width, color=colour, label=label)
+    shown = [shorten(name) for name in names]
     axes.grid(axis="x" if tall else "y", color="#dddddd", linewidth=0.6)
     if tall:
         axes.set_yticks(places, shown, fontsize=7)
@@ -145,17 +154,28 @@ def bars_by_layer(
         turned = sum(map(len, shown)) > 60
         axes.set_xticks(places, shown, fontsize=8, rotation=30 if turned else 0, ha="right" if turned else "center")
         axes.set_xlim(-0.7, places[-1] + 0.7)
-    (axes.axhline if tall else axes.axvline)(places[-1] - 0.7, color="#bbbbbb", linewidth=0.8)
+    if places[-1] > len(names) - 1:
+        (axes.axhline if tall else axes.axvline)(places[-1] - 0.7, color="#bbbbbb", linewidth=0.8)
 
 
-def percent_axis(axes: Axes, layers: int, label: str, most: float | None = None) -> None:
-    """The axis of the values is in percent, up to `most` where it is given."""
+def name_values(axes: Axes, layers: int, label: str, most: float | None = None) -> None:
+    """Say what the values of bars are, and show them up to `most` where it is given."""
     side: Literal["x", "y"] = "x" if is_tall(layers) else "y"
     getattr(axes, f"set_{side}label")(label, fontsize=8)
     if most is not None:
         getattr(axes, f"set_{side}lim")(0, most)
 
 
-def shorten(name: str) -> str:
-    """`name` in a few characters, the middle left out."""
-    return name if len(name) <= _NAME else f"{name[: _NAME // 2 - 1]}…{name[-_NAME // 2 :]}"
+def shorten(name: str, most: int = _NAME) -> str:
+    """`name` in at most `most` characters, the middle left out."""
+    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-(most // 2) :]}"
+
+
+def model_name(path: str) -> str:
+    """The name of a model's file without its folder and suffix, not too long for a title."""
+    return shorten(PurePath(path).stem, 2 * _NAME)
+
+
+def stream_name(name: str) -> str:
+    """What a stream is called, without the folder where it is a file."""
+    return PurePath(name).name if "/" in name else name

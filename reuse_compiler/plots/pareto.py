@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from reuse_compiler.pareto import ParetoFront, ParetoPart
-from reuse_compiler.plots.figure import BLUE, GREEN, PURPLE, head, new_figure
+from reuse_compiler.plots.figure import (
+    BLUE,
+    GREEN,
+    PURPLE,
+    head,
+    model_name,
+    new_figure,
+)
 
 __all__ = ["ParetoCurve", "draw_pareto", "pareto_curve"]
 
@@ -39,7 +45,7 @@ def pareto_curve(front: ParetoFront) -> ParetoCurve:
     bounds = points[0].calibration.bounds
     one = bounds[0] if len(bounds) == 1 else None
     return ParetoCurve(
-        PurePath(front.model.path).stem,
+        model_name(front.model.path),
         front.budget,
         "% of the budget" if one is None else f"{one.text.partition('<=')[0]} of {one.output}",
         1.0 if one is None else one.limit,
@@ -65,18 +71,21 @@ def draw_pareto(found: ParetoCurve) -> Any:
     chosen, verified = ([scale * loss for loss in losses] for losses in (found.chosen_loss, found.verified_loss))
     reuse = [100 * share for share in found.chosen_reuse]
     again = [100 * share for share in found.verified_reuse]
-    for x, y in zip(zip(chosen, verified, strict=True), zip(reuse, again, strict=True), strict=True):
-        one.plot(x, y, color="#bbbbbb", linewidth=1, zorder=1)
+    for pair in zip(chosen, verified, reuse, again, strict=True):
+        one.plot(pair[:2], pair[2:], color="#bbbbbb", linewidth=1, zorder=1)
     one.plot(chosen, reuse, "o-", color=BLUE, linewidth=1.6, label=f"chosen on {found.chosen_frames:,} frames")
     one.plot(verified, again, "s", color=GREEN, markersize=5, label=f"verified on {found.verified_frames:,} others")
     for x, y, name in zip(chosen, reuse, found.plans, strict=True):
         one.annotate(name.removesuffix(".json"), (x, y), (0, 7), textcoords="offset points", ha="right", fontsize=7)
     one.axvline(scale * found.limit, color=PURPLE, linewidth=1, linestyle="--", label=f"the budget: {found.budget}")
     if min([*chosen, *verified]) > 0:
+        from matplotlib.ticker import LogLocator
+
         one.set_xscale("log")
+        one.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         one.xaxis.set_major_formatter("{x:g}")
-        one.xaxis.set_minor_formatter("{x:g}")
-        one.tick_params(axis="x", which="minor", labelsize=7)
+        one.minorticks_off()
+        one.margins(x=0.08)
     low, high = min([*reuse, *again]), max([*reuse, *again])
     room = max(high - low, 2.0) * 0.15
     one.set_ylim(max(0.0, low - room), min(101.0, high + room))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from reuse_compiler.plots.chosen_layers import choose_layers, left_out
@@ -12,9 +11,12 @@ from reuse_compiler.plots.figure import (
     GREEN,
     bars_by_layer,
     head,
+    model_name,
+    name_values,
     new_figure,
-    percent_axis,
+    places_with_model,
     size_by_layer,
+    stream_name,
 )
 from reuse_compiler.report import Report
 
@@ -42,8 +44,8 @@ def similarity_of(report: Report) -> Similarity:
     reusing = [layer for layer in report.layers if layer.similarity is not None]
     chosen = choose_layers(reusing, lambda layer: layer.macs)
     return Similarity(
-        PurePath(report.model.path).stem,
-        report.stream.name,
+        model_name(report.model.path),
+        stream_name(report.stream.name),
         report.totals.frames,
         [*(layer.name for layer in chosen), "model"],
         [*(layer.similarity or 0.0 for layer in chosen), report.totals.similarity],
@@ -64,8 +66,9 @@ def draw_similarity(found: Similarity) -> Any:
             ("similarity: inputs that keep their centroid", CYAN, [100 * share for share in found.similarity]),
             ("reuse: multiply-accumulates skipped", GREEN, [100 * share for share in found.reuse]),
         ],
+        places_with_model(layers),
     )
-    percent_axis(one, layers, "% of a frame", 100)
+    name_values(one, layers, "%", 100)
     figure.legend(loc="outside lower left", fontsize=8, frameon=False, ncols=2)
     head(
         figure,

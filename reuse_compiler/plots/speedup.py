@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,12 @@ from reuse_compiler.plots.figure import (
     bars_by_layer,
     head,
     is_tall,
+    model_name,
+    name_values,
     new_figure,
-    percent_axis,
+    places_with_model,
     size_by_layer,
+    stream_name,
 )
 from reuse_compiler.report import Report
 
@@ -31,7 +33,7 @@ class Speedup:
     """Every layer that takes cycles, and the model last, under the name ``model``.
 
     `speedup` is that over the baseline; `bound` is 1 / (1 - reuse), what skipping the multiply-accumulates alone would give,
-    and None where there are none; `baseline` and `reuse` are shares of the baseline's cycles of a frame.
+    and None where there are none; `baseline` and `reuse` are shares of the baseline's cycles of a frame, 1 for the model.
     """
 
     model: str
@@ -55,8 +57,8 @@ def speedup_of(report: Report) -> Speedup:
     chosen = choose_layers(costly, lambda layer: layer.cycles.baseline)
     whole = totals.cycles.baseline or 1.0
     return Speedup(
-        PurePath(report.model.path).stem,
-        report.stream.name,
+        model_name(report.model.path),
+        stream_name(report.stream.name),
         frames,
         report.hardware.name,
         totals.cycles.baseline / frames,
@@ -78,23 +80,21 @@ def draw_speedup(found: Speedup) -> Any:
     """A bar a layer, with a mark at the bound; and two bars a layer for its cycles."""
     layers = len(found.names)
     tall = is_tall(layers)
-    shared = {"sharey": True} if tall else {"sharex": True}
-    figure, axes = new_figure(*size_by_layer(layers, 2), *((1, 2) if tall else (2, 1)), **shared)
+    figure, axes = new_figure(*size_by_layer(layers, 2), *((1, 2) if tall else (2, 1)))
     times, cycles = axes.flat
-    bars_by_layer(times, found.names, [("speedup", BLUE, found.speedup)], values=lambda value: f"{value:.1f}")
+    bars_by_layer(times, found.names, [("speedup", BLUE, found.speedup)], places_with_model(layers))
     _mark_bounds(times, found, tall)
-    percent_axis(times, layers, "times")
-    named = {"named": True}
+    name_values(times, layers, "times")
     bars_by_layer(
         cycles,
-        found.names,
+        found.names[:-1],
         [
-            ("cycles of the baseline", GREY, [100 * share for share in found.baseline]),
-            ("cycles with reuse", GREEN, [100 * share for share in found.reuse]),
+            ("cycles of the baseline", GREY, [100 * share for share in found.baseline[:-1]]),
+            ("cycles with reuse", GREEN, [100 * share for share in found.reuse[:-1]]),
         ],
-        **named,
+        np.arange(layers - 1, dtype=float),
     )
-    percent_axis(cycles, layers, "% of the baseline's cycles", 100)
+    name_values(cycles, layers, "% of the baseline's cycles")
     figure.legend(loc="outside lower left", fontsize=8, frameon=False, ncols=4 if not tall else 2)
     head(
         figure,
@@ -106,18 +106,27 @@ def draw_speedup(found: Speedup) -> Any:
 
 
 def _mark_bounds(axes: Any, found: Speedup, tall: bool) -> None:
-    """A mark at what skipping the multiply-accumulates alone would give; those far above all bars are left out."""
-    places = np.arange(len(found.names), dtype=float)
-    places[-1] += 0.4
-    limit = 1.15 * max(max(found.speedup), *(value or 0.0 for value in found.bound))
-    if limit > (most := 3 * max(found.speedup)):
-        limit = most
-    marks = [(place, value) for place, value in zip(places, found.bound, strict=True) if value and value <= limit]
-    at, values = [place for place, _ in marks], [value for _, value in marks]
-    label = "1 / (1 - reuse)"
+    """A mark at what skipping the multiply-accumulates alone would give, unless that is far above all bars; and at each
+    bar, or at a mark right above it, its value."""
+    places = places_with_model(len(found.names))
+    limit = 1.15 * min(3 * max(found.speedup), max(max(found.speedup), *(value or 0.0 for value in found.bound)))
+    marks = [value if value is not None and value <= limit else np.nan for value in found.bound]
+    label = "1 / (1 - reuse): if multiply-accumulates were all"
     if tall:
-        axes.scatter(values, at, marker="|", s=60, color=PURPLE, label=label, zorder=3)
+        axes.scatter(marks, places, marker="|", s=60, color=PURPLE, label=label, zorder=3)
         axes.set_xlim(0, limit)
     else:
-        axes.scatter(at, values, marker="_", s=260, color=PURPLE, label=label, zorder=3)
+        axes.scatter(places, marks, marker="_", s=260, color=PURPLE, label=label, zorder=3)
         axes.set_ylim(0, limit)
+    for place, value, mark in zip(places, found.speedup, marks, strict=True):
+        top = mark if value <= mark <= value + 0.1 * limit else value
+        at, offset, side = ((top, place), (4, 0), "left") if tall else ((place, top), (0, 3), "center")
+        axes.annotate(
+            f"{value:.1f}",
+            at,
+            offset,
+            textcoords="offset points",
+            fontsize=7,
+            ha=side,
+            va="center" if tall else "bottom",
+        )
