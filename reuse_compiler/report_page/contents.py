@@ -20,7 +20,7 @@ from reuse_compiler.report_page.placement import BOX_HEIGHT, BOX_WIDTH, place
 from reuse_compiler.report_page.recording import Recording
 from reuse_compiler.report_page.roofline import report_hardware, roofline
 
-__all__ = ["Contents", "gather", "require_report"]
+__all__ = ["Contents", "drawn", "gather", "require_report"]
 
 _SITE_OPERANDS = ("x", "h", "r")
 
@@ -86,8 +86,8 @@ def gather(compiled: CompiledDirectory, report: Report, recording: Recording | N
         report=report.model_dump(mode="json"),
         graphs={
             "box": [BOX_WIDTH, BOX_HEIGHT],
-            "before": _drawn(read_model(original.path)[0], names),
-            "after": _drawn(read_model(compiled.reuse_model)[0], names),
+            "before": drawn(read_model(original.path)[0], names),
+            "after": drawn(read_model(compiled.reuse_model)[0], names),
         },
         quantizers=[asdict(row) for row in site_quantizers(compiled.plan)],
         distributions={} if profile is None else {k: asdict(v) for k, v in distributions(profile).items()},
@@ -97,11 +97,13 @@ def gather(compiled: CompiledDirectory, report: Report, recording: Recording | N
     )
 
 
-def _drawn(model: ir.Model, layers: Mapping[str, int]) -> dict[str, Any]:
-    """The graph of a model with its layout."""
+def drawn(model: ir.Model, layers: Mapping[str, int]) -> dict[str, Any]:
+    """The graph of a model with its layout, as `static/graph_view.js` reads it; `layers` are the numbers of the report's
+    layers by name."""
     NameNodes()(model)
     graph = read_graph(model)
-    drawing = place(len(graph.boxes), graph.edges)
+    inputs = {number for number, box in enumerate(graph.boxes) if box.kind == "input"}
+    drawing = place(len(graph.boxes), graph.edges, inputs)
     boxes = [
         {**asdict(box), "at": centre, "layers": _layers(box, layers)}
         for box, centre in zip(graph.boxes, drawing.centres, strict=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_right, insort
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 __all__ = ["Layering", "layered"]
@@ -33,9 +33,12 @@ class Layering:
     paths: list[list[int]]
 
 
-def layered(count: int, edges: Sequence[tuple[int, int]]) -> Layering:
-    """Rank and order `count` vertices, numbered in topological order; `edges` are pairs of them, each once."""
-    rank_of = _longest_paths(count, edges)
+def layered(count: int, edges: Sequence[tuple[int, int]], inputs: Collection[int] = ()) -> Layering:
+    """Rank and order `count` vertices, numbered in topological order; `edges` are pairs of them, each once.
+
+    What no one of `inputs` leads to, as what makes constants, stands as low as it may, close to its readers.
+    """
+    rank_of = _longest_paths(count, edges, inputs)
     paths, bends = _with_bends(rank_of, edges)
     above: list[list[int]] = [[] for _ in rank_of]
     below: list[list[int]] = [[] for _ in rank_of]
@@ -48,17 +51,17 @@ def layered(count: int, edges: Sequence[tuple[int, int]]) -> Layering:
     return Layering(_ordered(ranks, above, below), rank_of, above, below, paths)
 
 
-def _longest_paths(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
-    """The rank of a vertex is the longest path to it; one that nothing leads to stands right above its first reader."""
+def _longest_paths(count: int, edges: Sequence[tuple[int, int]], inputs: Collection[int]) -> list[int]:
+    """The rank of a vertex is the longest path to it; of one that no input leads to, as low as its readers allow."""
     readers: dict[int, list[int]] = defaultdict(list)
     rank_of, led = [0] * count, [False] * count
     for source, target in sorted(edges):
         readers[source].append(target)
-        led[target] = True
     for vertex in range(count):
         for target in readers[vertex]:
             rank_of[target] = max(rank_of[target], rank_of[vertex] + 1)
-    for vertex in range(count):
+            led[target] |= led[vertex] or vertex in inputs
+    for vertex in reversed(range(count)):
         if not led[vertex] and readers[vertex]:
             rank_of[vertex] = min(rank_of[target] for target in readers[vertex]) - 1
     return rank_of

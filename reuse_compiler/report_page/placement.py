@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from reuse_compiler.report_page.layering import Layering, layered
@@ -47,9 +47,10 @@ class _Columns:
     right: list[float]
 
 
-def place(count: int, edges: Sequence[tuple[int, int]]) -> Drawing:
-    """Draw `count` boxes, numbered in topological order, and the `edges` between them, each once."""
-    graph = layered(count, edges)
+def place(count: int, edges: Sequence[tuple[int, int]], inputs: Collection[int] = ()) -> Drawing:
+    """Draw `count` boxes, numbered in topological order, and the `edges` between them, each once; `inputs` are those of
+    the model."""
+    graph = layered(count, edges, inputs)
     if not graph.ranks:
         return Drawing(2 * _MARGIN, 2 * _MARGIN, [], [])
     half = [BOX_WIDTH / 2 if vertex < count else _BEND_WIDTH / 2 for vertex in range(len(graph.rank_of))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reuse_compiler.report_page.layering import layered
@@ -21,6 +21,7 @@ def graphs(draw: st.DrawFn) -> tuple[int, Edges]:
 
 
 @given(graphs())
+@settings(max_examples=40)
 def test_edges_go_down_one_rank_at_a_time(graph: tuple[int, Edges]) -> None:
     count, edges = graph
     found = layered(count, edges)
@@ -30,6 +31,7 @@ def test_edges_go_down_one_rank_at_a_time(graph: tuple[int, Edges]) -> None:
 
 
 @given(graphs())
+@settings(max_examples=40)
 def test_every_vertex_stands_once_and_in_its_rank(graph: tuple[int, Edges]) -> None:
     found = layered(*graph)
     places = [(vertex, rank) for rank, vertices in enumerate(found.ranks) for vertex in vertices]
@@ -40,8 +42,9 @@ def test_a_chain_has_a_rank_each() -> None:
     assert layered(4, [(0, 1), (1, 2), (2, 3)]).ranks == [[0], [1], [2], [3]]
 
 
-def test_what_nothing_leads_to_stands_above_its_reader() -> None:
-    assert layered(4, [(0, 1), (1, 3), (2, 3)]).rank_of[:4] == [0, 1, 1, 2]
+def test_what_no_input_leads_to_stands_above_its_reader() -> None:
+    edges = [(0, 1), (1, 2), (2, 3), (4, 5), (3, 6), (5, 6)]
+    assert layered(7, edges, {0}).rank_of[:7] == [0, 1, 2, 3, 2, 3, 4]
 
 
 def test_readers_of_one_vertex_share_its_bends() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from itertools import combinations
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from reuse_compiler.report_page.placement import BOX_HEIGHT, BOX_WIDTH, place
 from tests.report_page.test_layering import Edges, graphs
 
 
 @given(graphs())
+@settings(max_examples=40)
 def test_boxes_lie_inside_and_beside_each_other(graph: tuple[int, Edges]) -> None:
     drawing = place(*graph)
     for x, y in drawing.centres:
@@ -22,6 +23,7 @@ def test_boxes_lie_inside_and_beside_each_other(graph: tuple[int, Edges]) -> Non
 
 
 @given(graphs())
+@settings(max_examples=40)
 def test_edges_begin_below_one_box_and_end_above_the_other(graph: tuple[int, Edges]) -> None:
     count, edges = graph
     drawing = place(count, edges)

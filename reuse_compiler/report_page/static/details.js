@@ -2,7 +2,10 @@
 
 function initDetails(contents) {
   const aside = byId("details");
-  const show = () => aside.replaceChildren(...detailsOf(contents, chosen.node, aside.clientWidth - 32));
+  const show = () => {
+    aside.classList.toggle("empty", chosen.node === null);
+    aside.replaceChildren(...detailsOf(contents, chosen.node, aside.clientWidth - 32));
+  };
   onChange("node", show);
   show();
 }

@@ -63,7 +63,7 @@ class GraphView {
     });
   }
 
-  show(name, { move = true } = {}) {
+  show(name) {
     if (this.chosenBox !== null) this.mark(this.chosenBox, false);
     const number = this.byName.get(name);
     this.chosenBox = number ?? null;
@@ -71,7 +71,7 @@ class GraphView {
     this.mark(number, true);
     this.svg.setAttribute("aria-activedescendant", `${this.which}-${number}`);
     const [x, y] = this.graph.boxes[number].at;
-    if (move && !(this.viewport.isInside(x, y, 40) && this.viewport.scale >= READABLE)) this.viewport.centre(x, y, 0.8);
+    if (!(this.viewport.isInside(x, y, 40) && this.viewport.scale >= READABLE)) this.viewport.centre(x, y, 0.8);
   }
 
   mark(number, on) {
@@ -97,7 +97,7 @@ class GraphView {
     const box = event.target.closest(".box");
     if (!box || this.viewport.moved > 4) return;
     this.svg.focus({ preventScroll: true });
-    choose("node", this.graph.boxes[box.dataset.number].name, { from: this.which, again: true });
+    choose("node", this.graph.boxes[box.dataset.number].name, { again: true });
   }
 
   key(event) {
@@ -115,7 +115,7 @@ class GraphView {
     else if (event.key === "Enter" && at !== null) byId("details").focus();
     else return;
     event.preventDefault();
-    if (next !== null && next !== undefined) choose("node", this.graph.boxes[next].name, { from: this.which, keyboard: true });
+    if (next !== null && next !== undefined) choose("node", this.graph.boxes[next].name);
   }
 
   // The box to the right or left in the same row, else the next or the previous one of the model.

@@ -11,10 +11,12 @@ function initGraphs(contents, measures) {
   onChange("measure", colour);
   onChange("stretch", () => chosen.measure === "now" && colour());
   colour();
-  onChange("node", (name, { from }) => views.forEach((view) => view.show(name, { move: view.which !== from || true })));
+  let last = views[1];
+  views.forEach((view) => view.svg.addEventListener("focus", () => (last = view)));
+  onChange("node", (name) => views.forEach((view) => view.show(name)));
   initSearch(views);
   byId("details").addEventListener("keydown", (event) => {
-    if (event.key === "Escape") views[1].svg.focus();
+    if (event.key === "Escape") last.svg.focus();
   });
   return views;
 }

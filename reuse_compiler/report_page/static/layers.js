@@ -23,7 +23,7 @@ function initLayers({ report }) {
     if (!text) return tag("td", { class: "word" }, row[key]);
     if (!length[key] || row[key] === null) return tag("td", null, text(row[key]));
     const worse = key === "speedup" ? row.speedup < 1 : row.saving < 0;
-    return tag("td", { class: "barred" }, tag("span", { class: `bar${worse ? " worse" : ""}`, style: `width:${(100 * Math.min(1, length[key](row))).toFixed(1)}%` }), tag("span", null, text(row[key])));
+    return tag("td", { class: "barred" }, tag("span", { class: `bar${worse ? " worse" : ""}`, style: `--length:${Math.min(1, length[key](row)).toFixed(4)}` }), tag("span", null, text(row[key])));
   };
   const body = tag("tbody");
   const elements = rows.map((row) => tag("tr", { "data-layer": row.name }, columns.map(([key, , text]) => cell(row, key, text))));

@@ -48,9 +48,8 @@ function initMeasureChoice(measures) {
     const { ends, note } = measures.find(({ id }) => id === chosen.measure);
     byId("legend").replaceChildren(
       tag("span", null, ends[0]), tag("span", { class: "ramp", role: "img", "aria-label": `from ${ends[0]} to ${ends[1]}` }), tag("span", null, ends[1]),
-      tag("span", { class: "swatch" }), tag("span", null, "no value"), note ? tag("span", { class: "note" }, note) : null,
+      tag("span", { class: "swatch" }), tag("span", null, "no value"), ...(note ? [tag("span", { class: "note" }, note)] : []),
     );
-    byId("legend").replaceChildren(...[...byId("legend").childNodes].filter((child) => child.nodeType === 1));
   };
   onChange("measure", show);
   show();
