@@ -16,6 +16,7 @@ from reuse_compiler.operators import DOMAIN, VERSION, function, reuse_nodes
 from reuse_compiler.passes.rewrite_activation import FuseActivation
 from reuse_compiler.passes.rewrite_conv import RewriteConv
 from reuse_compiler.passes.rewrite_fc import RewriteFc
+from reuse_compiler.passes.rewrite_metadata import DescribeSites
 from reuse_compiler.passes.rewrite_recurrent import RewriteRecurrent
 from reuse_compiler.passes.rewrite_state import ExposeState
 from reuse_compiler.plan import Plan
@@ -34,6 +35,7 @@ def rewrite(model: Model, plan: Plan) -> ir.Model:
     past and present state (see :mod:`reuse_compiler.operators`). Files hold in `metadata_props` under ``reuse.``:
     ``format_version``, ``tool_version``, ``source_sha256`` and, where the plan has them, ``state`` (the outputs that are fed
     back), ``refresh`` (a :class:`~reuse_compiler.refresh.RefreshSchedule`) and ``guard``, all as JSON.
+    Nodes say what the plan has for them and why (:class:`~reuse_compiler.passes.rewrite_metadata.DescribeSites`).
     `model` is not changed; weights are shared with it.
 
     Raises PlanError where the plan is for another model or names a site that the model lacks, ModelError where a state
@@ -49,6 +51,7 @@ def rewrite(model: Model, plan: Plan) -> ir.Model:
         FuseActivation(),
         ExposeState(),
         common.RemoveUnusedNodesPass(),
+        DescribeSites(tuple(plan.sites)),
     ):
         step(result)
     opset = result.graph.opset_imports[""]

@@ -6,20 +6,22 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
-from reuse_compiler.inspecting.nodes import activation_text, op_name, quantizer_text, state_bytes
+from reuse_compiler.inspecting.nodes import activation_text, op_name, plan_properties, quantizer_text, state_bytes
 from reuse_compiler.operators import is_reuse, read_activation
 from reuse_compiler.slots import slots
 
 __all__ = ["to_dot"]
 
 _REUSE = 'style="rounded,filled" fillcolor="#cfe8cf"'
+_DENSE = 'style="rounded,filled" fillcolor="#f5e6c8"'
 
 
 def to_dot(model: ir.Model) -> str:
     """The top graph of `model`: a box a node, an ellipse an input or output, edges with shapes.
 
     Reuse nodes are green and say their quantizer and state; the state itself, which goes from frame to frame, is a
-    dashed loop. Constants are left out.
+    dashed loop. Sites that the plan leaves dense are yellow. What the plan has for a node, and why, is its tooltip, which
+    graphviz shows in SVG. Constants are left out.
     """
     graph = model.graph
     lines = [
@@ -55,15 +57,18 @@ def _state(graph: ir.Graph) -> set[ir.Value]:
 
 
 def _node_lines(node: ir.Node, number: str, sources: dict[ir.Value, str]) -> Iterable[str]:
-    found = slots(node)
+    found, plan = slots(node), plan_properties(node)
+    tooltip = f" tooltip={_label(f'{key}: {value}' for key, value in plan.items())}" if plan else ""
     if not found:
-        yield f"  {number} [label={_label([str(node.name), op_name(node)])}]"
+        is_dense = any(key.endswith(".mode") for key in plan)
+        style, words = (f"{_DENSE} ", ["dense"]) if is_dense else ("", [])
+        yield f"  {number} [{style}label={_label([str(node.name), op_name(node), *words])}{tooltip}]"
         operands = list(node.inputs)
     else:
         activation = activation_text(read_activation(node)) if is_reuse(node) else ""
         op = f"{op_name(node)}, {activation}" if activation else op_name(node)
         quantizers = dict.fromkeys(quantizer_text(slot.quantizer) for slot in found)
-        yield f"  {number} [{_REUSE} label={_label([str(node.name), op, *quantizers])}]"
+        yield f"  {number} [{_REUSE} label={_label([str(node.name), op, *quantizers])}{tooltip}]"
         if sum(state_bytes(found)):
             yield f"  {number} -> {number} [style=dashed label={_label([f'state, {sum(state_bytes(found)):,} bytes'])}]"
         operands = [node.inputs[0]]

@@ -13,7 +13,16 @@ from reuse_compiler.operators import Activation, is_reuse, read_activation
 from reuse_compiler.quantizers import LinearQuantizer, Quantizer
 from reuse_compiler.slots import Slot, slots
 
-__all__ = ["NodeRow", "activation_text", "deadband_text", "node_rows", "op_name", "quantizer_text", "state_bytes"]
+__all__ = [
+    "NodeRow",
+    "activation_text",
+    "deadband_text",
+    "node_rows",
+    "op_name",
+    "plan_properties",
+    "quantizer_text",
+    "state_bytes",
+]
 
 _BEFORE = {"Conv": "Conv", "ConvTranspose": "ConvTranspose", "Gemm": "Gemm or MatMul"}
 
@@ -33,6 +42,8 @@ class NodeRow:
         Of a reuse node, else None; a table has no step; one deadband, or one for each channel.
     index_bytes, linear_bytes : int
         State that a reuse node keeps from frame to frame, else 0.
+    reason : str
+        Why the plan has it so, as the file says; may be empty.
     """
 
     node: str
@@ -45,6 +56,7 @@ class NodeRow:
     deadband: float | tuple[float, ...] | None
     index_bytes: int
     linear_bytes: int
+    reason: str = ""
 
     @property
     def state_bytes(self) -> int:
@@ -63,7 +75,7 @@ def _rows(node: ir.Node, ops: Mapping[str, str]) -> Iterator[NodeRow]:
     found = slots(node)
     if not found:
         shape = _shape(node.inputs[0]) if node.inputs else None
-        yield NodeRow(str(node.name), after, after, shape, None, None, None, None, 0, 0)
+        yield NodeRow(str(node.name), after, after, shape, None, None, None, None, 0, 0, _reason(node, ""))
     for slot in found:
         yield _row(slot, ops, after)
 
@@ -96,7 +108,17 @@ def _row(slot: Slot, ops: Mapping[str, str], after: str) -> NodeRow:
         quantizer.deadband,
         index,
         linear,
+        _reason(node, "" if slot.steps is None else f"{slot.site.rpartition('.')[2]}."),
     )
+
+
+def plan_properties(node: ir.Node) -> dict[str, str]:
+    """What the plan has for a node, by name, as :mod:`reuse_compiler.passes.rewrite_metadata` writes it."""
+    return {name: text for name, text in node.metadata_props.items() if name.startswith("reuse.")}
+
+
+def _reason(node: ir.Node, operand: str) -> str:
+    return node.metadata_props.get(f"reuse.{operand}reason", "")
 
 
 def op_name(node: ir.Node) -> str:

@@ -39,6 +39,17 @@ def test_edges_follow_the_data(model: Model, plan: Plan) -> None:
     assert len(re.findall("style=dashed", text)) == 3
 
 
+def test_the_plan_is_a_tooltip_and_dense_sites_say_so(model: Model, plan: Plan) -> None:
+    first, *others = plan.sites
+    [last] = [site for site in others if site.node == "fc"]
+    dense = last.model_copy(update={"mode": "dense", "quantizer": None, "reason": "it\nloses"})
+    sites = [first.model_copy(update={"reason": 'it "pays"'}), others[0], dense]
+    text = to_dot(rewrite(model, plan.model_copy(update={"sites": sites})))
+    assert 'reuse.reason: it \\"pays\\"' in text and 'label="fc\\nMatMul\\ndense" tooltip=' in text
+    assert "reuse.reason: it\\\\nloses" in text  # a line break inside a reason is written out
+    assert all(_STATEMENT.fullmatch(line) for line in text.splitlines()[1:-1])
+
+
 def test_graphviz_renders_it(model: Model, plan: Plan) -> None:
     if shutil.which("dot") is None:
         pytest.skip("graphviz is not installed")
