@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from reuse_compiler.backend.accelerator.cost import trace_columns
 from reuse_compiler.backend.accelerator.isa import Unit
 from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.csv_tables import FRAMES_FILE, LAYERS_FILE, FramesTable, check_tables_place, write_layers
@@ -111,6 +114,22 @@ def test_a_folder_is_made_and_not_left_by_a_run_that_fails(run: WatchedRun, tmp_
     with pytest.raises(StreamError, match="stop"):
         failing()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_does_not_grow_with_the_stream(run: WatchedRun, tmp_path: Path) -> None:
+    row = np.zeros(trace_columns(run.program), np.int64)
+
+    def peak(frames: int) -> int:
+        tracemalloc.start()
+        with FramesTable(tmp_path, run.program, run.hardware) as table:
+            for _ in range(frames):
+                table.add(row)
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    peak(100)
+    assert peak(4_000) - peak(400) < 64 << 10
 
 
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:

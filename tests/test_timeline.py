@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -289,6 +290,23 @@ def test_the_file_grows_with_the_logarithm_of_the_frames(run: WatchedRun, tmp_pa
         assert events[-1]["name"].endswith(f"to {frames - 1}")
         sizes.append(len(events))
     assert sizes[1] - sizes[0] <= 16 * np.log2(10) + 16
+
+
+def test_memory_does_not_grow_with_the_stream(run: WatchedRun, tmp_path: Path) -> None:
+    rows = Rows()
+    run.run([rows], frames=64)
+
+    def peak(frames: int) -> int:
+        tracemalloc.start()
+        with Timeline(tmp_path / "long.json", run.program, run.hardware, slices=200, groups=64) as timeline:
+            for number in range(frames):
+                timeline.add(rows.rows[number % 64])
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    peak(100)
+    assert peak(2_000) - peak(200) < 64 << 10
 
 
 # -------------------------------------------------------------------------------------------------------------- files

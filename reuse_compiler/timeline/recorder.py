@@ -152,7 +152,7 @@ class Timeline(AbstractContextManager["Timeline"]):
             self._mark(_STARTS[start], self._started, 0, {})
             self._write(self._started, 0)
             self._clock += self._started.cycles()
-        changed = timed.changed(frame)
+        changed = int(timed.changed[frame])
         about = {"frame": self._frames, "changed_inputs": changed, "inputs": self._inputs}
         self._mark(f"frame {self._frames}", timed, frame, about)
         self._count(changed, 1)
@@ -209,10 +209,10 @@ class Timeline(AbstractContextManager["Timeline"]):
 
     def _add_to_group(self, timed: TimedSection, frame: int, starts: bool) -> None:
         if starts:
-            self._group.add(self._started.cycles(), self._started.busy())
+            self._group.add(self._started, 0)
             self._group.starts += 1
-        self._group.add(timed.cycles(frame), timed.busy(frame))
-        self._group.changed += timed.changed(frame)
+        self._group.add(timed, frame)
+        self._group.changed += int(timed.changed[frame])
         self._group.frames += 1
         if self._group.frames == self._group_size:
             self._close_group(self._frames)
@@ -247,8 +247,8 @@ class _Group:
         self.frames = self.starts = self.cycles = self.changed = 0
         self.busy: dict[Unit, int] = {}
 
-    def add(self, cycles: int, busy: Mapping[Unit, int]) -> None:
+    def add(self, timed: TimedSection, frame: int) -> None:
         """Add what is done in a frame, or at a start."""
-        self.cycles += cycles
-        for unit, spent in busy.items():
-            self.busy[unit] = self.busy.get(unit, 0) + spent
+        self.cycles += timed.cycles(frame)
+        for unit, spent in timed.busy.items():
+            self.busy[unit] = self.busy.get(unit, 0) + int(spent[frame])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -52,6 +53,11 @@ class Section:
         ends = np.cumsum([0, *(operation.columns for operation in self.operations)])
         self.columns = [slice(int(start), int(end)) for start, end in pairwise(ends)]
         self.width = int(ends[-1])
+        self.committed = [
+            columns.start + operation.classes.fan_out.size
+            for operation, columns in zip(self.operations, self.columns, strict=True)
+            if _is_delta(operation) and operation.classes is not None
+        ]
         self.units = sorted({operation.instruction.UNIT for operation in self.operations} - {Unit.CONTROL})
         executed = [operation.instruction for operation in self.operations]
         executed = [instruction for instruction in executed if instruction.UNIT is not Unit.CONTROL]
@@ -84,16 +90,19 @@ class TimedSection:
         """How long it takes until all is complete."""
         return int(self.schedule.total_cycles[frame])
 
-    def busy(self, frame: int = 0) -> dict[Unit, int]:
-        """Cycles that each unit is busy."""
-        found = dict.fromkeys(self.section.units, 0)
+    @cached_property
+    def busy(self) -> dict[Unit, NDArray[np.int64]]:
+        """Cycles that each unit is busy: int64 [frames]."""
+        found = {unit: np.zeros(len(self.rows), np.int64) for unit in self.section.units}
         for slot in self.schedule.slots:
-            found[self._operation(slot).instruction.UNIT] += _cycles(slot, frame)
+            found[self._operation(slot).instruction.UNIT] += slot.end - slot.start
         return found
 
-    def changed(self, frame: int) -> int:
-        """Inputs of reuse layers whose index changed, each counted once."""
-        return sum(self._changed(slot, frame) for slot in self.schedule.slots if _is_delta(self._operation(slot)))
+    @cached_property
+    def changed(self) -> NDArray[np.int64]:
+        """Inputs of reuse layers whose index changed, each counted once: int64 [frames]."""
+        total: NDArray[np.int64] = self.rows[:, self.section.committed].sum(axis=1)
+        return total
 
     def by_instruction(self, frame: int = 0) -> Iterator[Slice]:
         """A slice an instruction."""

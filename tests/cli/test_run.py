@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -100,6 +101,52 @@ def test_a_trace_is_written(invoke: Invoke, compiled: Path, drive: Path, tmp_pat
     done = invoke("run", compiled, "--stream", drive, "--trace", tmp_path / "trace.safetensors")
     assert f"wrote {tmp_path / 'trace.safetensors'}" in done.stdout
     assert (tmp_path / "trace.safetensors").stat().st_size > 0
+
+
+def test_a_timeline_is_written_to_a_json(invoke: Invoke, compiled: Path, drive: Path, tmp_path: Path) -> None:
+    given = "run", compiled, "--stream", drive, "--trace", tmp_path / "t.json", "--json", tmp_path / "report.json"
+    done = invoke(*given)
+    assert f"wrote {tmp_path / 't.json'}" in done.stdout
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    frames = [event for event in events if event.get("cat") == "frame" and event["pid"] == 1]
+    spent = sum(event["dur"] for event in frames if event["name"] != "setup")
+    assert spent == Report.load(tmp_path / "report.json").totals.cycles.reuse
+
+
+def test_tables_are_written(invoke: Invoke, compiled: Path, drive: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    done = invoke("run", compiled, "--stream", drive, "--csv", tmp_path / "tables", "--json", report)
+    assert [line for line in done.stdout.splitlines() if line.startswith("wrote ")] == [
+        f"wrote {tmp_path / 'tables/layers.csv'}",
+        f"wrote {tmp_path / 'tables/frames.csv'}",
+        f"wrote {report}",
+    ]
+    for name, rows in (("layers", Report.load(report).layers), ("frames", range(6))):
+        with (tmp_path / f"tables/{name}.csv").open(newline="") as file:
+            assert len(list(csv.DictReader(file))) == len(rows)
+
+
+def test_tables_and_timelines_are_of_the_accelerator(
+    invoke: Invoke, compiled: Path, drive: Path, tmp_path: Path
+) -> None:
+    for option in ("--csv", "--trace"):
+        done = invoke("run", compiled, "--stream", drive, "--executor", "portable", option, tmp_path / "t.json")
+        assert done.status == 2 and option in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_places_of_tables_are_looked_at_before_the_work(
+    invoke: Invoke, compiled: Path, drive: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "there").mkdir()
+    given = "run", compiled, "--stream", drive, "--csv"
+    assert "is a file: choose a folder" in invoke(*given, tmp_path / "file").complaint
+    assert "there is no folder" in invoke(*given, tmp_path / "none/below").complaint
+    place = tmp_path / "there/frames.csv"
+    assert "two results" in invoke(*given, tmp_path / "there", "--outputs", place).complaint
+    assert invoke(*given, tmp_path / "new", "--frames", "9:9").complaint
+    assert not (tmp_path / "new").exists()
 
 
 def test_another_hardware_costs_otherwise(invoke: Invoke, compiled: Path, drive: Path, tmp_path: Path) -> None:
