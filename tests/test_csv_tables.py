@@ -6,7 +6,6 @@ import csv
 import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -39,8 +38,8 @@ def read(path: Path) -> Rows:
         return list(csv.DictReader(file))
 
 
-def tables(run: WatchedRun, folder: Path, **changes: Any) -> Tables:
-    report = run.run([FramesTable(folder, run.program, run.hardware)], **changes)
+def tables(run: WatchedRun, folder: Path, *, frames: int = FRAMES) -> Tables:
+    report = run.run([FramesTable(folder, run.program, run.hardware)], frames=frames)
     write_layers(folder, report)
     return Tables(report, read(folder / LAYERS_FILE), read(folder / FRAMES_FILE))
 
@@ -85,6 +84,13 @@ def test_a_frame_costs_what_a_run_of_it_alone_does(run: WatchedRun, tmp_path: Pa
         pytest.approx(sum(alone.report.totals.energy_pj.reuse.values()), rel=1e-12)
     ]
     assert alone.column("cycles_reuse") == [alone.report.totals.cycles.reuse]
+
+
+def test_a_program_without_reuse(run: WatchedRun, tmp_path: Path) -> None:
+    dense = tables(run.dense(), tmp_path, frames=3)
+    assert [row["similarity"] for row in dense.frames] == [""] * 3
+    assert sum(dense.column("macs_computed")) == dense.report.totals.macs
+    assert sum(dense.column("energy_reuse_pj")) == pytest.approx(sum(dense.report.totals.energy_pj.reuse.values()))
 
 
 def test_layers_are_those_of_the_report(written: Tables) -> None:

@@ -245,6 +245,13 @@ def test_a_frame_ends_with_the_latency_of_its_last_slice(shown: Shown) -> None:
         assert frame["dur"] == max(complete - begin, issued) == timed.total_cycles[number]
 
 
+def test_a_program_without_reuse(run: WatchedRun, tmp_path: Path) -> None:
+    dense = show(run.dense(), tmp_path / "t.json", frames=5, slices=50)
+    setup = total(dense.track(FRAMES_TRACK), "setup")
+    assert total(dense.track(FRAMES_TRACK)) - setup == dense.report.totals.cycles.reuse
+    assert all("changed_inputs" not in event["args"] for event in dense.track("compute"))
+
+
 # ------------------------------------------------------------------------------------------------------------- detail
 
 

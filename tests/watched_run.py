@@ -65,22 +65,24 @@ class WatchedRun:
     program: Program
     hardware: Hardware
 
-    def run(
-        self, watchers: Sequence[AbstractContextManager[FrameWatcher]] = (), *, frames: int = FRAMES, **changes: Any
-    ) -> Report:
-        """The report of the first `frames` frames; with `changes` to its fields, as :func:`dataclasses.replace` takes
-        them, of another run."""
-        this = replace(self, **changes)
-        stream = open_stream(lambda: _frames(frames), this.model.inputs)
+    def run(self, watchers: Sequence[AbstractContextManager[FrameWatcher]] = (), *, frames: int = FRAMES) -> Report:
+        """The report of the first `frames` frames."""
         return simulate(
-            this.model,
-            this.program,
-            stream,
-            hardware=this.hardware,
-            plan=this.plan,
+            self.model,
+            self.program,
+            open_stream(lambda: _frames(frames), self.model.inputs),
+            hardware=self.hardware,
+            plan=self.plan,
             watchers=watchers,
             threads=1,
         )
+
+    def dense(self) -> WatchedRun:
+        """The same without reuse."""
+        sites = [site.model_copy(update={"mode": "dense", "quantizer": None}) for site in self.plan.sites]
+        plan = self.plan.model_copy(update={"sites": sites, "guard": None})
+        program = lower(rewrite(self.model, plan), self.hardware.tiling, self.model.sha256)
+        return replace(self, plan=plan, program=program)
 
 
 def _frames(count: int) -> Iterator[dict[str, Any]]:
