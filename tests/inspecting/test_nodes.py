@@ -45,3 +45,11 @@ def test_without_a_plan_the_row_says_what_it_may_have_been(model: Model, plan: P
 )
 def test_deadbands_are_told_from_the_least_to_the_most(deadband: float | tuple[float, ...], words: str) -> None:
     assert quantizer_text(LinearQuantizer(0.5, 0, 16, deadband)) == f"clusters=16 step=0.5 zero=0{words}"
+
+
+def test_rows_say_why(model: Model, plan: Plan) -> None:
+    sites = [site.model_copy(update={"reason": f"because of {number}"}) for number, site in enumerate(plan.sites)]
+    rows = node_rows(rewrite(model, plan.model_copy(update={"sites": sites})))
+    reasons = {row.node: row.reason for row in rows}
+    assert [reasons[site.node] for site in sites] == [site.reason for site in sites]
+    assert reasons["sum"] == ""
