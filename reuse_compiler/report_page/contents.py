@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,14 +15,12 @@ from reuse_compiler.onnx_file import read_model
 from reuse_compiler.passes.name_nodes import NameNodes
 from reuse_compiler.report import Report
 from reuse_compiler.report_page.distributions import distributions, site_quantizers
-from reuse_compiler.report_page.graph import Box, read_graph
+from reuse_compiler.report_page.graph import read_graph
 from reuse_compiler.report_page.placement import BOX_HEIGHT, BOX_WIDTH, place
 from reuse_compiler.report_page.recording import Recording
 from reuse_compiler.report_page.roofline import report_hardware, roofline
 
 __all__ = ["Contents", "drawn", "gather", "require_report"]
-
-_SITE_OPERANDS = ("x", "h", "r")
 
 
 @dataclass(frozen=True)
@@ -104,17 +102,23 @@ def drawn(model: ir.Model, layers: Mapping[str, int]) -> dict[str, Any]:
     graph = read_graph(model)
     inputs = {number for number, box in enumerate(graph.boxes) if box.kind == "input"}
     drawing = place(len(graph.boxes), graph.edges, inputs)
+    owned = _owners({box.name for box in graph.boxes if box.kind == "node"}, layers)
     boxes = [
-        {**asdict(box), "at": centre, "layers": _layers(box, layers)}
+        {**asdict(box), "at": centre, "layers": owned.get(box.name, []) if box.kind == "node" else []}
         for box, centre in zip(graph.boxes, drawing.centres, strict=True)
     ]
     edges = [[*ends, path] for ends, path in zip(graph.edges, drawing.paths, strict=True)]
     return {"width": drawing.width, "height": drawing.height, "boxes": boxes, "edges": edges}
 
 
-def _layers(box: Box, layers: Mapping[str, int]) -> list[int]:
-    """The rows of the report that belong to a box: its own, and in a recurrent layer those of its sites."""
-    if box.kind != "node":
-        return []
-    names = [box.name, *(f"{box.name}.{operand}" for operand in _SITE_OPERANDS)]
-    return [layers[name] for name in names if name in layers]
+def _owners(nodes: Collection[str], layers: Mapping[str, int]) -> dict[str, list[int]]:
+    """The rows of the report by the node that they belong to: the one of their name, or else the one whose name comes
+    before a dot in it, since sites and directions of a recurrent layer are called ``<node>.reverse.x``."""
+    owned: dict[str, list[int]] = {}
+    for layer, number in layers.items():
+        name = layer
+        while name and name not in nodes:
+            name = name.rpartition(".")[0]
+        if name:
+            owned.setdefault(name, []).append(number)
+    return owned

@@ -1,7 +1,8 @@
 """What frames look like: thumbnails of pictures, or a picture of the whole stream with a column a frame.
 
-An input of three axes is a picture, one of two a map of features over time, one of one axis a column; axes of 1 do not
-count. Of a clip, the middle picture is shown. Sound files are shown as spectra of their frames.
+An input of four axes or more is a picture, or a clip of which the middle picture is shown. Of fewer axes those of 1 do not
+count: three are a picture, two a map of features over time, one a column. Sound files are shown as spectra of their
+frames.
 """
 
 from __future__ import annotations
@@ -128,8 +129,8 @@ def _uri(pixels: NDArray[np.uint8], form: Literal["PNG", "JPEG"]) -> str:
 
 def _picture(frame: NDArray[np.float32]) -> NDArray[np.float32]:
     """[rows, columns] or [rows, columns, 3]"""
-    shape = frame.shape[1:] if frame.ndim > 2 and frame.shape[0] == 1 else frame.shape
-    shown: NDArray[Any] = frame.reshape(shape)
+    whole = frame.ndim > 3  # with a batch and channels, which may be 1
+    shown: NDArray[Any] = frame.reshape(frame.shape[1:] if whole else [size for size in frame.shape if size > 1])
     while shown.ndim > 3:  # a clip: [channels, time, rows, columns]
         shown = shown[:, shown.shape[1] // 2]
     if shown.ndim == 2:

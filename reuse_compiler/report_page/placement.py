@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 from reuse_compiler.report_page.layering import Layering, layered
 
-__all__ = ["BOX_HEIGHT", "BOX_WIDTH", "Drawing", "place"]
+__all__ = ["BOX_HEIGHT", "BOX_WIDTH", "Drawing", "isotonic", "place"]
 
 BOX_WIDTH, BOX_HEIGHT = 136, 36
 _BOX_GAP, _BEND_WIDTH, _RANK_HEIGHT = 14, 18, 62
 _GUTTER, _MARGIN, _TURN = 40, 24, 14
 _SWEEPS = 8
-_UPRIGHT = 0.3
-"""How much vertices with several neighbours are drawn to the middle: a graph of many side branches would lean otherwise."""
+_UPRIGHT = 0.6
+"""How much vertices with several equal neighbours are drawn to the middle, so that no side of many branches leans."""
 _LONGEST_COLUMN = 9
 _TALL = 1.3
 """Height over width that columns aim at."""
@@ -72,23 +72,44 @@ def place(count: int, edges: Sequence[tuple[int, int]], inputs: Collection[int] 
 
 
 def _across(graph: Layering, half: list[float]) -> list[float]:
-    """The horizontal place of every vertex; the order of each rank stays."""
+    """The horizontal place of every vertex; the order of each rank stays.
+
+    On the way down a vertex is drawn to those above by how long the paths to them are, and resists by how long its own
+    way down is; on the way up the other way round. So the trunk of a network is straight, and what is short stands beside.
+    """
     x = [0.0] * len(half)
     for rank in graph.ranks:
         for vertex, offset in zip(rank, _offsets(rank, half), strict=True):
             x[vertex] = offset
+    over, under = _lengths(graph.ranks, graph.above), _lengths(graph.ranks[::-1], graph.below)
     for sweep in range(_SWEEPS):
+        neighbours, length, other = (graph.below, under, over) if sweep % 2 else (graph.above, over, under)
         for rank in reversed(graph.ranks) if sweep % 2 else graph.ranks:
-            wanted = []
-            for vertex in rank:
-                near = graph.below[vertex] if sweep % 2 else graph.above[vertex]
-                mean = sum(x[other] for other in near) / len(near) if near else x[vertex]
-                wanted.append(mean * (1 - _UPRIGHT) if len(near) > 1 else mean)
             offsets = _offsets(rank, half)
-            level = _isotonic([want - offset for want, offset in zip(wanted, offsets, strict=True)])
-            for vertex, offset, base in zip(rank, offsets, level, strict=True):
+            wanted = [_drawn_to(vertex, neighbours[vertex], x, length) for vertex in rank]
+            free = [want - offset for want, offset in zip(wanted, offsets, strict=True)]
+            stiff = [float((other[vertex] + 1) ** 3) for vertex in rank]
+            for vertex, offset, base in zip(rank, offsets, isotonic(free, stiff), strict=True):
                 x[vertex] = offset + base
     return x
+
+
+def _lengths(ranks: list[list[int]], neighbours: list[list[int]]) -> list[int]:
+    """The longest path to each vertex along `neighbours`, which lie in the ranks before."""
+    length = [0] * len(neighbours)
+    for rank in ranks:
+        for vertex in rank:
+            length[vertex] = max((length[other] + 1 for other in neighbours[vertex]), default=0)
+    return length
+
+
+def _drawn_to(vertex: int, near: list[int], x: list[float], length: list[int]) -> float:
+    """Where the neighbours on one side would have a vertex."""
+    if not near:
+        return x[vertex]
+    weights = [length[other] ** 2 + 1e-3 for other in near]
+    mean = sum(weight * x[other] for weight, other in zip(weights, near, strict=True)) / sum(weights)
+    return mean * (1 - _UPRIGHT * (1 - max(weights) / sum(weights)))
 
 
 def _offsets(rank: list[int], half: list[float]) -> list[float]:
@@ -99,16 +120,17 @@ def _offsets(rank: list[int], half: list[float]) -> list[float]:
     return offsets
 
 
-def _isotonic(values: list[float]) -> list[float]:
-    """The non-decreasing sequence with the least squared distance from `values`, by pooling adjacent violators."""
-    blocks: list[tuple[float, int]] = []
-    for value in values:
-        total, size = value, 1
-        while blocks and blocks[-1][0] / blocks[-1][1] > total / size:
-            before, many = blocks.pop()
-            total, size = total + before, size + many
-        blocks.append((total, size))
-    return [total / size for total, size in blocks for _ in range(size)]
+def isotonic(values: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """The non-decreasing sequence with the least weighted squared distance from `values`, by pooling adjacent violators
+    (Barlow, Bartholomew, Bremner, Brunk 1972). `weights` are above 0."""
+    blocks: list[tuple[float, float, int]] = []
+    for value, given in zip(values, weights, strict=True):
+        total, weight, size = value * given, given, 1
+        while blocks and blocks[-1][0] / blocks[-1][1] > total / weight:
+            before, heavy, many = blocks.pop()
+            total, weight, size = total + before, weight + heavy, size + many
+        blocks.append((total, weight, size))
+    return [total / weight for total, weight, size in blocks for _ in range(size)]
 
 
 def _columns(graph: Layering, across: list[float], half: list[float]) -> _Columns:

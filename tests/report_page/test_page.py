@@ -7,6 +7,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
+import onnx_ir as ir
 import pytest
 
 from reuse_compiler import report_page
@@ -14,6 +16,7 @@ from reuse_compiler.directory import CompiledDirectory
 from reuse_compiler.document import ModelRef
 from reuse_compiler.errors import ReuseError
 from reuse_compiler.report_page import Contents, gather, page, require_report
+from reuse_compiler.report_page.contents import drawn
 from reuse_compiler.report_page.page import SCRIPTS
 
 STATIC = Path(report_page.__file__).parent / "static"
@@ -77,3 +80,15 @@ def test_the_report_of_another_model_is_refused(compiled: CompiledDirectory) -> 
     other = require_report(compiled).model_copy(update={"model": ModelRef(path="other.onnx", sha256="0")})
     with pytest.raises(ReuseError, match="give the report of this folder"):
         gather(compiled, other)
+
+
+def test_layers_belong_to_the_node_of_their_name_or_of_its_beginning() -> None:
+    nodes = [
+        onnx.helper.make_node("Relu", [f"t{i}"], [f"t{i + 1}"], name) for i, name in enumerate(("lstm", "lstm.h", "c"))
+    ]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in ("t0", "t3")]
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "net", ends[:1], ends[1:]))
+    layers = {"lstm.reverse.x": 0, "lstm.h": 1, "c": 2, "gone": 3, "lstm": 4}
+    boxes = drawn(ir.from_proto(model), layers)["boxes"]
+    owned = {box["name"]: box["layers"] for box in boxes if box["kind"] == "node"}
+    assert owned == {"lstm": [0, 4], "lstm.h": [1], "c": [2]}

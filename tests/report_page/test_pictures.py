@@ -38,6 +38,8 @@ def decoded(uri: str) -> NDArray[np.uint8]:
         ((1, 3, 16, 112, 112), (112, 112, 3)),
         ((1, 2, 6, 6), (60, 60)),
         ((1, 100, 40), (40, 100)),
+        ((100, 1, 40), (40, 100)),
+        ((3, 64, 80), (64, 80, 3)),
     ],
 )
 def test_pictures_have_the_size_of_a_thumbnail(shape: tuple[int, ...], size: tuple[int, ...]) -> None:

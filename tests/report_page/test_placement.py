@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from itertools import combinations
 
+import numpy as np
 from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.isotonic import IsotonicRegression
 
-from reuse_compiler.report_page.placement import BOX_HEIGHT, BOX_WIDTH, place
+from reuse_compiler.report_page.placement import BOX_HEIGHT, BOX_WIDTH, isotonic, place
 from tests.report_page.test_layering import Edges, graphs
 
 
@@ -33,6 +37,22 @@ def test_edges_begin_below_one_box_and_end_above_the_other(graph: tuple[int, Edg
         last = re.findall(r"-?[0-9]+", path)[-1]
         assert int(last) == to_y - BOX_HEIGHT // 2
         assert "V" in path or path.endswith(f" {to_x} {last}")
+
+
+@given(st.lists(st.tuples(st.floats(-100, 100), st.floats(0.1, 10)), min_size=1, max_size=12))
+@settings(max_examples=40)
+def test_isotonic_regression_is_that_of_scikit_learn(pairs: list[tuple[float, float]]) -> None:
+    values, weights = zip(*pairs, strict=True)
+    expected = IsotonicRegression().fit_transform(np.arange(len(values)), values, sample_weight=weights)
+    np.testing.assert_allclose(isotonic(values, weights), expected, atol=1e-6)
+
+
+def test_a_trunk_is_straight_and_what_is_short_stands_beside_it() -> None:
+    leaves, trunk, sink = range(3), range(3, 11), 11
+    edges = [*itertools.pairwise(trunk), *zip(leaves, (6, 7, 8), strict=True), (7, sink)]
+    drawing = place(12, edges, {trunk[0]})
+    places = [drawing.centres[vertex][0] for vertex in trunk]
+    assert max(places) - min(places) < BOX_WIDTH / 2
 
 
 def test_a_chain_is_straight() -> None:

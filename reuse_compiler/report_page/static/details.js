@@ -28,6 +28,7 @@ function detailsOf(contents, name, width) {
 }
 
 function operators(before, after) {
+  if (!after && before.layers.length) return `${before.op}; the reuse model has parts of it`;
   if (!after) return `${before.op}; not in the reuse model: folded or fused into another node`;
   if (!before) return `${after.op}; made by the compiler`;
   return before.op === after.op ? after.op : `${before.op} → ${after.op}`;

@@ -43,15 +43,19 @@ function initLayers({ report }) {
   byId("layers").querySelector(".body").append(
     tag("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Table of layers" }, tag("table", { class: "figures layers" }, tag("thead", null, tag("tr", null, headers)), body)),
     tag("p", { class: "note" }, "A frame on average. Reuse is the share of multiply-accumulates skipped; the column beside it leaves out those whose input is exactly 0.0, which a zero-skipping machine saves, too. Bars of saving show the size, red where reuse costs more."));
-  onChange("node", (name) => elements.forEach((element) => element.classList.toggle("chosen", layerOf(element.dataset.layer) === name || element.dataset.layer === name)));
+  onChange("node", (name) => elements.forEach((element) => element.classList.toggle("chosen", nodeOf(element.dataset.layer) === name || element.dataset.layer === name)));
 }
 
 const compare = (a, b) => (a === null ? -1 : b === null ? 1 : typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b);
 
-// A site of a recurrent layer belongs to the node without its suffix.
+// The node that a layer belongs to: sites and directions of a recurrent layer are called after it, behind a dot.
 let nodeNames = new Set();
-const layerOf = (layer) => (nodeNames.has(layer) ? layer : layer.replace(/\.[xhr]$/, ""));
+const nodeOf = (layer) => {
+  let name = layer;
+  while (name && !nodeNames.has(name)) name = name.slice(0, Math.max(0, name.lastIndexOf(".")));
+  return name || layer;
+};
 const chooseLayer = (layer) => {
-  choose("node", layerOf(layer), { again: true });
+  choose("node", nodeOf(layer), { again: true });
   byId("graphs").scrollIntoView({ block: "start" });
 };

@@ -67,7 +67,7 @@ function drawRoofline(element, readout, all, roofline, memory, width) {
 }
 
 function drawPoint({ layer, base, reuse }, x, y, readout) {
-  const node = layerOf(layer.name);
+  const node = nodeOf(layer.name);
   const say = () => (readout.textContent = `${layer.name}: baseline ${short(base.y, "MAC/s")}, reuse ${short(reuse.y, "MAC/s")}; ${plain(base.x === Infinity ? null : base.x, 3)} and ${plain(reuse.x === Infinity ? null : reuse.x, 3)} MACs a byte`);
   const [from, to] = [[x(base.x), y(base.y)], [x(reuse.x), y(reuse.y)]];
   return shape("g", { class: `layer-point${node === chosen.node ? " chosen" : ""}`, onpointerenter: say, onclick: () => choose("node", node) },

@@ -106,7 +106,7 @@ function drawHeat(element, recording, names, axis, readout, cursors) {
     return name;
   };
   svg.addEventListener("pointermove", say);
-  svg.addEventListener("click", (event) => choose("node", layerOf(say(event))));
+  svg.addEventListener("click", (event) => choose("node", nodeOf(say(event))));
   const legend = [tag("span", null, percent(low, 0)), tag("span", { class: "ramp" }), tag("span", null, percent(1, 0))];
   readout.textContent = `${counted(names.length, "layer")} from input to output. Point to read, click to choose.`;
   withCursor(element, svg, axis, height, cursors);
