@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reuse_compiler.report_page import Contents
+from reuse_compiler.report_page import Contents, write_page
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -152,6 +153,15 @@ def test_a_click_on_a_layer_over_time_chooses_both(show: Open, page: Path) -> No
     ActionChains(driver).move_to_element_with_offset(heat, heat.size["width"] // 4, 0).click().perform()
     assert find(driver, "#details h3").text in ("conv5", "fc1")
     assert not find(driver, "#moment").text.startswith("Frame 0 ")
+
+
+def test_a_model_without_reuse_has_a_page(show: Open, contents: Contents, tmp_path: Path) -> None:
+    assert contents.recording is not None
+    recording = {**contents.recording, "similarity": {}, "total": []}
+    write_page(replace(contents, recording=recording, quantizers=[], distributions={}), tmp_path / "page.html")
+    driver = show(tmp_path / "page.html")
+    assert "similarity –" in find(driver, "#moment").text
+    assert "No layer reuses." in find(driver, "#timeline").text
 
 
 def test_play_moves_on(show: Open, page: Path) -> None:

@@ -11,9 +11,18 @@ function initDetails(contents) {
 }
 
 function detailsOf(contents, name, width) {
-  const find = (graph) => graph.boxes.find((box) => box.name === name && box.kind === "node") ?? graph.boxes.find((box) => box.name === name);
+  const find = (graph) =>
+    graph.boxes.find((box) => box.name === name && box.kind === "node") ?? graph.boxes.find((box) => box.name === name);
   const [before, after] = [find(contents.graphs.before), find(contents.graphs.after)];
-  if (!before && !after) return [tag("h3", null, "No node is chosen"), tag("p", { class: "note" }, "Click a node, find one by name, or go to a graph and use the arrow keys: its figures, quantizer, histogram and attributes appear here.")];
+  if (!before && !after)
+    return [
+      tag("h3", null, "No node is chosen"),
+      tag(
+        "p",
+        { class: "note" },
+        "Click a node, find one by name, or go to a graph and use the arrow keys: its figures, quantizer, histogram and attributes appear here.",
+      ),
+    ];
   const box = after ?? before;
   const layers = box.layers.map((number) => contents.report.layers[number]);
   const parts = [tag("h3", null, name), tag("p", { class: "note" }, operators(before, after))];
@@ -40,13 +49,24 @@ function layerFacts(layer, frames) {
   const per = (value) => value / Math.max(frames, 1);
   const speedup = layer.cycles.reuse ? layer.cycles.baseline / layer.cycles.reuse : null;
   const saving = layer.energy_pj.baseline ? 1 - layer.energy_pj.reuse / layer.energy_pj.baseline : null;
-  return tag("dl", { class: "facts" },
+  return tag(
+    "dl",
+    { class: "facts" },
     pair("layer", `${layer.name}, ${layer.backend}`),
     layer.similarity === null ? [] : pair("similarity", percent(layer.similarity)),
     layer.macs ? pair("reuse", `${percent(layer.reuse)} of ${short(per(layer.macs))} MACs`) : [],
     layer.macs && layer.reuse_nonzero !== null ? pair("without inputs of 0.0", percent(layer.reuse_nonzero)) : [],
-    pair("cycles a frame", `${short(per(layer.cycles.baseline))} → ${short(per(layer.cycles.reuse))} (${times(speedup)})`),
-    pair("energy a frame", `${energy(per(layer.energy_pj.baseline))} → ${energy(per(layer.energy_pj.reuse))} (−${percent(saving)})`.replace("−-", "+")),
+    pair(
+      "cycles a frame",
+      `${short(per(layer.cycles.baseline))} → ${short(per(layer.cycles.reuse))} (${times(speedup)})`,
+    ),
+    pair(
+      "energy a frame",
+      `${energy(per(layer.energy_pj.baseline))} → ${energy(per(layer.energy_pj.reuse))} (−${percent(saving)})`.replace(
+        "−-",
+        "+",
+      ),
+    ),
   );
 }
 
@@ -57,7 +77,13 @@ function siteParts(contents, site, width) {
   const parts = [tag("h4", null, `Quantizer of ${quantizer.input}`), tag("p", null, quantizerText(quantizer))];
   if (distribution?.shares.length) {
     parts.push(histogram(distribution, quantizer, width));
-    parts.push(tag("p", { class: "note" }, `Inputs ${plain(distribution.minimum)} to ${plain(distribution.maximum)}, ${percent(distribution.zeros)} exactly 0.0; heights are square roots of shares, ${counted(quantizer.clusters, "centroid")} over them.`));
+    parts.push(
+      tag(
+        "p",
+        { class: "note" },
+        `Inputs ${plain(distribution.minimum)} to ${plain(distribution.maximum)}, ${percent(distribution.zeros)} exactly 0.0; heights are square roots of shares, ${counted(quantizer.clusters, "centroid")} over them.`,
+      ),
+    );
   } else {
     parts.push(tag("p", { class: "note" }, "There is no profile, and so no histogram."));
   }
@@ -70,7 +96,10 @@ function siteParts(contents, site, width) {
 }
 
 function quantizerText({ kind, clusters, step, zero, centroids, deadband }) {
-  const text = kind === "table" ? `a table of ${counted(clusters, "centroid")}, ${plain(centroids[0])} to ${plain(centroids.at(-1))}` : `linear, ${counted(clusters, "centroid")}, step ${plain(step)}, zero at ${whole(zero)}`;
+  const text =
+    kind === "table"
+      ? `a table of ${counted(clusters, "centroid")}, ${plain(centroids[0])} to ${plain(centroids.at(-1))}`
+      : `linear, ${counted(clusters, "centroid")}, step ${plain(step)}, zero at ${whole(zero)}`;
   if (!deadband[1]) return text;
   return `${text}, deadband ${deadband[0] === deadband[1] ? plain(deadband[0]) : `${plain(deadband[0])} to ${plain(deadband[1])} by channel`}`;
 }
@@ -82,15 +111,35 @@ function sparkline(values, width, label) {
   const cursor = shape("path", { class: "cursor" });
   const place = () => cursor.setAttribute("d", `M${x(chosen.stretch)} 0V${height}`);
   place();
-  const drawing = shape("svg", { class: "sparkline", width, height, role: "img", "aria-label": label },
+  const drawing = shape(
+    "svg",
+    { class: "sparkline", width, height, role: "img", "aria-label": label },
     shape("path", { class: "axis", d: `M6 ${y(0)}H${width - 6}M6 ${y(1)}H${width - 6}` }),
-    shape("path", { class: "line", d: values.map((value, number) => `${number ? "L" : "M"}${x(number).toFixed(1)} ${y(value).toFixed(1)}`).join("") }),
-    cursor, shape("text", { x: width - 6, y: y(1) - 4, "text-anchor": "end" }, "100 %"));
+    shape("path", {
+      class: "line",
+      d: values.map((value, number) => `${number ? "L" : "M"}${x(number).toFixed(1)} ${y(value).toFixed(1)}`).join(""),
+    }),
+    cursor,
+    shape("text", { x: width - 6, y: y(1) - 4, "text-anchor": "end" }, "100 %"),
+  );
   drawing.placeCursor = place;
   return drawing;
 }
 
 function facts(title, box) {
-  const rows = [...box.reads.map((text) => ["reads", text]), ...box.writes.map((text) => ["gives", text]), ...box.attributes];
-  return tag("details", { open: rows.length <= 12 }, tag("summary", null, `${title}: ${box.op}`), tag("dl", { class: "attributes" }, rows.map(([key, value]) => pair(key, value))));
+  const rows = [
+    ...box.reads.map((text) => ["reads", text]),
+    ...box.writes.map((text) => ["gives", text]),
+    ...box.attributes,
+  ];
+  return tag(
+    "details",
+    { open: rows.length <= 12 },
+    tag("summary", null, `${title}: ${box.op}`),
+    tag(
+      "dl",
+      { class: "attributes" },
+      rows.map(([key, value]) => pair(key, value)),
+    ),
+  );
 }

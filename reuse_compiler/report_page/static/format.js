@@ -16,7 +16,9 @@ function fixed(value, digits) {
 }
 
 const percent = (share, digits = 1) =>
-  share === null || share === undefined ? NONE : `${fixed(share * 100 + 0, digits).replace(/^-(0(\.0*)?)$/, "$1")}\u00a0%`;
+  share === null || share === undefined
+    ? NONE
+    : `${fixed(share * 100 + 0, digits).replace(/^-(0(\.0*)?)$/, "$1")}\u00a0%`;
 
 const times = (ratio) => (ratio === null || ratio === undefined ? NONE : `${fixed(ratio, 2)}×`);
 
@@ -25,9 +27,29 @@ function scaled(value, units) {
   return `${plain(value / factor, 3)}\u00a0${unit}`;
 }
 
-const energy = (pj) => scaled(pj, [["pJ", 1], ["nJ", 1e3], ["µJ", 1e6], ["mJ", 1e9], ["J", 1e12]]);
-const byteSize = (size) => scaled(size, [["B", 1], ["KB", 1024], ["MB", 1048576], ["GB", 1073741824]]);
-const short = (value, unit = "") => scaled(value, [[unit, 1], [`k${unit}`, 1e3], [`M${unit}`, 1e6], [`G${unit}`, 1e9], [`T${unit}`, 1e12]]).trim();
+const energy = (pj) =>
+  scaled(pj, [
+    ["pJ", 1],
+    ["nJ", 1e3],
+    ["µJ", 1e6],
+    ["mJ", 1e9],
+    ["J", 1e12],
+  ]);
+const byteSize = (size) =>
+  scaled(size, [
+    ["B", 1],
+    ["KB", 1024],
+    ["MB", 1048576],
+    ["GB", 1073741824],
+  ]);
+const short = (value, unit = "") =>
+  scaled(value, [
+    [unit, 1],
+    [`k${unit}`, 1e3],
+    [`M${unit}`, 1e6],
+    [`G${unit}`, 1e9],
+    [`T${unit}`, 1e12],
+  ]).trim();
 
 const fileName = (path) => path.split(/[\\/]/).pop();
 const middle = (text, most) => {

@@ -3,11 +3,28 @@
 function frameViewer({ recording, report }, axis) {
   const { pictures, every, frames } = recording;
   const last = axis.count - 1;
-  const scrubber = tag("input", { type: "range", id: "scrubber", min: 0, max: last, value: 0, step: 1, "aria-label": "Moment of the stream" });
+  const scrubber = tag("input", {
+    type: "range",
+    id: "scrubber",
+    min: 0,
+    max: last,
+    value: 0,
+    step: 1,
+    "aria-label": "Moment of the stream",
+  });
   const play = tag("button", { type: "button", id: "play" }, "Play");
   const text = tag("p", { id: "moment", "aria-live": "off" });
-  const image = pictures?.kind === "pictures" ? tag("img", { id: "frame", alt: "", width: pictures.width, height: pictures.height }) : null;
-  const caption = image ? tag("p", { class: "note" }, `${pictures.caption}${pictures.every > 1 ? `; one frame in ${whole(pictures.every)} is shown` : ""}`) : null;
+  const image =
+    pictures?.kind === "pictures"
+      ? tag("img", { id: "frame", alt: "", width: pictures.width, height: pictures.height })
+      : null;
+  const caption = image
+    ? tag(
+        "p",
+        { class: "note" },
+        `${pictures.caption}${pictures.every > 1 ? `; one frame in ${whole(pictures.every)} is shown` : ""}`,
+      )
+    : null;
   const show = () => {
     const stretch = chosen.stretch;
     const frame = stretch * every;
@@ -51,8 +68,25 @@ function drawStrip(element, recording, axis, cursors) {
   const height = 112;
   const shown = (pictures.width * pictures.every) / Math.max(recording.frames, 1);
   const wide = (axis.width - axis.left - 12) * Math.min(shown, 1.02);
-  const picture = shape("image", { href: pictures.uris[0], x: axis.left, y: 0, width: wide, height: height - 4, preserveAspectRatio: "none" });
-  const svg = shape("svg", { width: axis.width, height, role: "img", "aria-label": pictures.caption, class: "spectrum" }, picture);
+  const picture = shape("image", {
+    href: pictures.uris[0],
+    x: axis.left,
+    y: 0,
+    width: wide,
+    height: height - 4,
+    preserveAspectRatio: "none",
+  });
+  const svg = shape(
+    "svg",
+    { width: axis.width, height, role: "img", "aria-label": pictures.caption, class: "spectrum" },
+    picture,
+  );
   withCursor(element, svg, axis, height, cursors);
-  element.append(tag("p", { class: "note" }, `${pictures.caption}${pictures.every > 1 ? `; one frame in ${whole(pictures.every)}` : ""}`));
+  element.append(
+    tag(
+      "p",
+      { class: "note" },
+      `${pictures.caption}${pictures.every > 1 ? `; one frame in ${whole(pictures.every)}` : ""}`,
+    ),
+  );
 }

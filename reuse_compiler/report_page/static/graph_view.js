@@ -15,11 +15,27 @@ class GraphView {
     this.byName = new Map(graph.boxes.map((box, number) => [box.name, number]));
     graph.boxes.forEach((box, number) => box.kind === "node" && this.byName.set(box.name, number));
     this.boxes = graph.boxes.map((box, number) => this.drawBox(box, number));
-    this.edges = graph.edges.map(([source, target, path]) => shape("path", { d: path, class: "edge", "data-ends": `${source} ${target}` }));
+    this.edges = graph.edges.map(([source, target, path]) =>
+      shape("path", { d: path, class: "edge", "data-ends": `${source} ${target}` }),
+    );
     this.world = shape("g", null, shape("g", { class: "edges" }, this.edges), shape("g", null, this.boxes));
-    this.svg = shape("svg", { tabindex: 0, role: "application", "aria-label": `${title}: ${counted(graph.boxes.length, "box")}. Arrow keys go from node to node.`.replace("boxs", "boxes") }, this.world);
+    this.svg = shape(
+      "svg",
+      {
+        tabindex: 0,
+        role: "application",
+        "aria-label": `${title}: ${counted(graph.boxes.length, "box")}. Arrow keys go from node to node.`.replace(
+          "boxs",
+          "boxes",
+        ),
+      },
+      this.world,
+    );
     const stage = tag("div", { class: "stage" }, this.svg);
-    figure.append(tag("figcaption", null, tag("span", null, title), tag("span", { class: "note" }, this.caption()), this.buttons()), stage);
+    figure.append(
+      tag("figcaption", null, tag("span", null, title), tag("span", { class: "note" }, this.caption()), this.buttons()),
+      stage,
+    );
     this.viewport = new Viewport(stage, graph.width, graph.height, (x, y, scale) => this.apply(x, y, scale));
     this.viewport.fit();
     new ResizeObserver(() => (this.viewport.fitted ? this.viewport.fit() : this.viewport.show())).observe(stage);
@@ -34,8 +50,15 @@ class GraphView {
   }
 
   buttons() {
-    const button = (label, name, act) => tag("button", { type: "button", "aria-label": `${name}, graph ${this.which}`, title: name, onclick: act }, label);
-    return tag("span", { class: "zoom" }, button("+", "Zoom in", () => this.viewport.zoom(1.4)), button("−", "Zoom out", () => this.viewport.zoom(1 / 1.4)), button("Fit", "Fit", () => this.viewport.fit()));
+    const button = (label, name, act) =>
+      tag("button", { type: "button", "aria-label": `${name}, graph ${this.which}`, title: name, onclick: act }, label);
+    return tag(
+      "span",
+      { class: "zoom" },
+      button("+", "Zoom in", () => this.viewport.zoom(1.4)),
+      button("−", "Zoom out", () => this.viewport.zoom(1 / 1.4)),
+      button("Fit", "Fit", () => this.viewport.fit()),
+    );
   }
 
   drawBox(box, number) {
@@ -43,8 +66,27 @@ class GraphView {
     const classes = ["box", box.kind, box.sites.length ? "reuse" : ""].join(" ").trim();
     const label = shape("text", { y: -3, class: "name" }, middle(box.name, LONGEST_LABEL));
     const below = shape("text", { y: 11, class: "op" }, middle(box.op, LONGEST_LABEL + 4));
-    const rect = shape("rect", { x: -width / 2, y: -height / 2, width, height, rx: box.kind === "node" ? 5 : height / 2 });
-    return shape("g", { class: classes, id: `${this.which}-${number}`, "data-number": number, transform: `translate(${box.at[0]} ${box.at[1]})`, role: "img", "aria-label": `${box.name}, ${box.op}` }, rect, label, below);
+    const rect = shape("rect", {
+      x: -width / 2,
+      y: -height / 2,
+      width,
+      height,
+      rx: box.kind === "node" ? 5 : height / 2,
+    });
+    return shape(
+      "g",
+      {
+        class: classes,
+        id: `${this.which}-${number}`,
+        "data-number": number,
+        transform: `translate(${box.at[0]} ${box.at[1]})`,
+        role: "img",
+        "aria-label": `${box.name}, ${box.op}`,
+      },
+      rect,
+      label,
+      below,
+    );
   }
 
   apply(x, y, scale) {
@@ -124,7 +166,13 @@ class GraphView {
     let best = null;
     this.graph.boxes.forEach((box, number) => {
       const ahead = (box.at[0] - x) * direction;
-      if (box.at[1] === y && ahead > 0 && ahead < 2 * this.size[0] && (best === null || ahead < (this.graph.boxes[best].at[0] - x) * direction)) best = number;
+      if (
+        box.at[1] === y &&
+        ahead > 0 &&
+        ahead < 2 * this.size[0] &&
+        (best === null || ahead < (this.graph.boxes[best].at[0] - x) * direction)
+      )
+        best = number;
     });
     return best ?? Math.max(0, Math.min(this.boxes.length - 1, at + direction));
   }

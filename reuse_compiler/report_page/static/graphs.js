@@ -31,7 +31,9 @@ function initSearch(views) {
     const names = views.flatMap(({ graph }) => graph.boxes.filter((box) => test && test(box)).map((box) => box.name));
     hits = [...new Set(names)];
     at = -1;
-    found.textContent = text ? `${counted(hits.length, "match").replace("matchs", "matches")}${hits.length ? ", Enter goes to the next" : ""}` : "";
+    found.textContent = text
+      ? `${counted(hits.length, "match").replace("matchs", "matches")}${hits.length ? ", Enter goes to the next" : ""}`
+      : "";
   };
   query.addEventListener("input", search);
   byId("search").addEventListener("submit", (event) => {

@@ -19,16 +19,52 @@ function histogram(distribution, quantizer, width) {
   const bars = shares.map((share, number) => {
     const height = share ? Math.max(1, (Math.sqrt(share) / most) * (base - 6)) : 0;
     const x = across(low + bar * number);
-    return shape("rect", { x: x.toFixed(1), y: (base - height).toFixed(1), width: Math.max(0.6, across(low + bar * (number + 1)) - x - 0.4).toFixed(1), height: height.toFixed(1) });
+    return shape("rect", {
+      x: x.toFixed(1),
+      y: (base - height).toFixed(1),
+      width: Math.max(0.6, across(low + bar * (number + 1)) - x - 0.4).toFixed(1),
+      height: height.toFixed(1),
+    });
   });
   const apart = ((width - 12) / (right - left || 1)) * ((right - left) / Math.max(centroids.length - 1, 1));
-  const ticks = centroids.length && apart >= 2.5
-    ? shape("path", { class: "centroids", d: centroids.map((value) => `M${across(value).toFixed(1)} 4V${base + 6}`).join("") })
-    : centroids.length
-      ? shape("rect", { class: "centroid-band", x: across(centroids[0]), y: base + 1, width: across(centroids.at(-1)) - across(centroids[0]), height: 5 })
-      : null;
-  const ends = [left, 0, right].filter((value, number) => number !== 1 || (left < 0 && right > 0 && across(0) > 60 && across(0) < width - 60));
-  const labels = ends.map((value) => shape("text", { x: across(value), y: base + 20, "text-anchor": value === left ? "start" : value === right ? "end" : "middle" }, plain(Math.abs(value) < bar ? 0 : value, 3)));
+  const ticks =
+    centroids.length && apart >= 2.5
+      ? shape("path", {
+          class: "centroids",
+          d: centroids.map((value) => `M${across(value).toFixed(1)} 4V${base + 6}`).join(""),
+        })
+      : centroids.length
+        ? shape("rect", {
+            class: "centroid-band",
+            x: across(centroids[0]),
+            y: base + 1,
+            width: across(centroids.at(-1)) - across(centroids[0]),
+            height: 5,
+          })
+        : null;
+  const ends = [left, 0, right].filter(
+    (value, number) => number !== 1 || (left < 0 && right > 0 && across(0) > 60 && across(0) < width - 60),
+  );
+  const labels = ends.map((value) =>
+    shape(
+      "text",
+      { x: across(value), y: base + 20, "text-anchor": value === left ? "start" : value === right ? "end" : "middle" },
+      plain(Math.abs(value) < bar ? 0 : value, 3),
+    ),
+  );
   const axis = shape("path", { class: "axis", d: `M6 ${base}H${width - 6}` });
-  return shape("svg", { class: "histogram", width, height: HISTOGRAM_HEIGHT, role: "img", "aria-label": `Histogram from ${plain(left)} to ${plain(right)} with ${counted(centroids.length, "centroid")}` }, shape("g", { class: "bars" }, bars), axis, ticks, labels);
+  return shape(
+    "svg",
+    {
+      class: "histogram",
+      width,
+      height: HISTOGRAM_HEIGHT,
+      role: "img",
+      "aria-label": `Histogram from ${plain(left)} to ${plain(right)} with ${counted(centroids.length, "centroid")}`,
+    },
+    shape("g", { class: "bars" }, bars),
+    axis,
+    ticks,
+    labels,
+  );
 }

@@ -11,8 +11,16 @@ function initSummary({ report }) {
   const frames = Math.max(totals.frames, 1);
   const [spent, spentReuse] = [sum(totals.energy_pj.baseline), sum(totals.energy_pj.reuse)];
   const tiles = [
-    ["Speedup", times(totals.speedup), `${short(totals.cycles.baseline / frames)} → ${short(totals.cycles.reuse / frames)} cycles a frame`],
-    ["Energy saved", percent(totals.energy_saving), `${energy(spent / frames)} → ${energy(spentReuse / frames)} a frame`],
+    [
+      "Speedup",
+      times(totals.speedup),
+      `${short(totals.cycles.baseline / frames)} → ${short(totals.cycles.reuse / frames)} cycles a frame`,
+    ],
+    [
+      "Energy saved",
+      percent(totals.energy_saving),
+      `${energy(spent / frames)} → ${energy(spentReuse / frames)} a frame`,
+    ],
     ["Reuse", percent(totals.reuse), `of multiply-accumulates; ${percent(totals.reuse_nonzero)} without inputs of 0.0`],
     ["Similarity", percent(totals.similarity), "of inputs keep their index"],
     lossTile(accuracy),
@@ -20,7 +28,13 @@ function initSummary({ report }) {
   ];
   byId("summary").append(
     ...tiles.map(([label, value, note]) =>
-      tag("div", { class: "tile" }, tag("h3", null, label), tag("p", { class: "figure" }, value), tag("p", { class: "note" }, note)),
+      tag(
+        "div",
+        { class: "tile" },
+        tag("h3", null, label),
+        tag("p", { class: "figure" }, value),
+        tag("p", { class: "note" }, note),
+      ),
     ),
   );
   const facts = [
@@ -30,7 +44,9 @@ function initSummary({ report }) {
   ];
   if (report.refresh_estimate) {
     const refresh = report.refresh_estimate;
-    facts.push(`With its rolling refresh, once in ${counted(refresh.every, "frame")}: speedup ${times(refresh.speedup_with_refresh)}, saving ${percent(refresh.energy_saving_with_refresh)}.`);
+    facts.push(
+      `With its rolling refresh, once in ${counted(refresh.every, "frame")}: speedup ${times(refresh.speedup_with_refresh)}, saving ${percent(refresh.energy_saving_with_refresh)}.`,
+    );
   }
   if (report.guard) {
     const resets = Object.values(report.guard.resets).reduce((a, b) => a + b, 0);
@@ -43,6 +59,9 @@ function initSummary({ report }) {
 
 function lossTile(accuracy) {
   const verdict = accuracy.kept === true ? ", kept" : accuracy.kept === false ? ", NOT kept" : "";
-  const note = accuracy.budget === null ? `${accuracy.metric} against fp32` : `${accuracy.metric}, budget ${plain(accuracy.budget)}${verdict}`;
+  const note =
+    accuracy.budget === null
+      ? `${accuracy.metric} against fp32`
+      : `${accuracy.metric}, budget ${plain(accuracy.budget)}${verdict}`;
   return ["Loss", plain(accuracy.value), note];
 }

@@ -2,7 +2,18 @@
 
 class Viewport {
   constructor(element, width, height, apply) {
-    Object.assign(this, { element, width, height, apply, x: 0, y: 0, scale: 1, moved: 0, pointers: new Map(), waiting: false });
+    Object.assign(this, {
+      element,
+      width,
+      height,
+      apply,
+      x: 0,
+      y: 0,
+      scale: 1,
+      moved: 0,
+      pointers: new Map(),
+      waiting: false,
+    });
     element.addEventListener("pointerdown", (event) => this.press(event));
     element.addEventListener("pointermove", (event) => this.move(event));
     for (const name of ["pointerup", "pointercancel"]) element.addEventListener(name, (event) => this.release(event));
@@ -81,7 +92,8 @@ class Viewport {
     if (!before) return;
     const [dx, dy] = [event.clientX - before.clientX, event.clientY - before.clientY];
     this.moved += Math.abs(dx) + Math.abs(dy);
-    if (this.moved > 4 && !this.element.hasPointerCapture(event.pointerId)) this.element.setPointerCapture(event.pointerId);
+    if (this.moved > 4 && !this.element.hasPointerCapture(event.pointerId))
+      this.element.setPointerCapture(event.pointerId);
     if (this.pointers.size === 1) this.pan(dx, dy);
     else this.pinch(event, before);
     this.pointers.set(event.pointerId, event);
@@ -91,7 +103,11 @@ class Viewport {
     const other = [...this.pointers.values()].find((pointer) => pointer.pointerId !== event.pointerId);
     const apart = (pointer) => Math.hypot(pointer.clientX - other.clientX, pointer.clientY - other.clientY) || 1;
     const box = this.element.getBoundingClientRect();
-    this.zoom(apart(event) / apart(before), (event.clientX + other.clientX) / 2 - box.left, (event.clientY + other.clientY) / 2 - box.top);
+    this.zoom(
+      apart(event) / apart(before),
+      (event.clientX + other.clientX) / 2 - box.left,
+      (event.clientY + other.clientY) / 2 - box.top,
+    );
   }
 
   release(event) {
@@ -102,6 +118,10 @@ class Viewport {
     if (!event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
     const box = this.element.getBoundingClientRect();
-    this.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.002)), event.clientX - box.left, event.clientY - box.top);
+    this.zoom(
+      Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.002)),
+      event.clientX - box.left,
+      event.clientY - box.top,
+    );
   }
 }
