@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from tests.browser.conftest import Open
 
-pytest.importorskip("selenium", reason="there is no selenium") if not os.environ.get("REUSE_REQUIRE_BROWSER") else None
+if not os.environ.get("REUSE_REQUIRE_BROWSER"):
+    pytest.importorskip("selenium", reason="there is no selenium")
 
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
