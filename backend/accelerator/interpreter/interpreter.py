@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from reuse_compiler.backend.accelerator.interpreter import (
     compute,
@@ -20,8 +21,8 @@ from reuse_compiler.backend.accelerator.interpreter import (
     special,
 )
 from reuse_compiler.backend.accelerator.interpreter.machine import Machine, Step, prepare
-from reuse_compiler.backend.accelerator.isa import Space
-from reuse_compiler.backend.accelerator.operations import operations
+from reuse_compiler.backend.accelerator.isa import DeltaFc, DenseFc, DenseMatmul, Space
+from reuse_compiler.backend.accelerator.operations import Operation, operations
 from reuse_compiler.backend.accelerator.program import Code, Program, SiteInfo
 from reuse_compiler.errors import ProgramError
 
@@ -39,6 +40,10 @@ _EXECUTORS = (
 )  # importing them registers what they execute
 
 Array = NDArray[Any]
+
+_ROWS_FOR_THREADS = 8
+"""Products of fewer rows are bound by the memory. A second thread brings them a quarter at most, and on a machine that is
+busy, where it waits for its turn while the first spins, makes them ten times slower (measured)."""
 
 
 class Interpreter:
@@ -71,6 +76,7 @@ class Interpreter:
         self._frame = prepare(self._machine, self.frame_operations, self.counts, self._recording())
         self._inputs = {binding.name: self._machine.memory.tensor(binding) for binding in self.code.inputs}
         self._outputs = {binding.name: self._machine.memory.tensor(binding) for binding in self.code.outputs}
+        self._blas_threads = threads if _most_rows(self.frame_operations) >= _ROWS_FOR_THREADS else 1
         self.reset()
 
     def reset(self) -> None:
@@ -87,8 +93,9 @@ class Interpreter:
             target[...] = inputs[name]
         kept = self._machine.kept
         kept.update((name, inputs[name]) for name in self.code.kept_inputs)
-        for step in self._frame:
-            step()
+        with _blas().limit(limits=self._blas_threads, user_api="blas"):
+            for step in self._frame:
+                step()
         placed = {name: output.copy() for name, output in self._outputs.items()}
         return placed | {name: kept[name] for name in self.code.kept_outputs}
 
@@ -148,3 +155,19 @@ class Interpreter:
         else:
             space, address, shape, dtype = site.linear_memory, site.linear_address, site.linear_shape, "float32"
         return self._machine.memory.array(Space[space.upper()], address, shape, dtype)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The libraries that numpy multiplies with; finding them takes a millisecond."""
+    return ThreadpoolController()
+
+
+def _most_rows(code: list[Operation]) -> int:
+    """Rows of the tallest product."""
+    rows = [0]
+    for operation in code:
+        match operation.instruction:
+            case DenseFc() | DeltaFc() | DenseMatmul():
+                rows.append(operation.instruction.rows)
+    return max(rows)
