@@ -166,8 +166,8 @@ def evaluate(ready: Prepared, scheme: Lowered, *, quick: bool) -> NetworkResult:
     plan = None
     if budget is not None:
         ready.say(budget)
-        calibration = open_stream(workload.calibration(ready.sizes).frames, ready.model.inputs)
-        plan = fit_to_budget(ready.model, calibration, budget, seconds=_FIT_SECONDS, jobs=ready.threads)
+        tuning = open_stream(workload.tuning(ready.sizes).frames, ready.model.inputs)
+        plan = fit_to_budget(ready.model, tuning, budget, seconds=_FIT_SECONDS, jobs=ready.threads)
         runs.append(_run(ready, budget, lowered(ready, plan), recording))
     return NetworkResult(
         name=workload.name,

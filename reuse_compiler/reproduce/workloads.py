@@ -74,6 +74,7 @@ class Workload:
     quick: Sizes
     _place: Callable[[], Any]
     _calibration: Callable[[Any, int], Recording]
+    _tuning: Callable[[Any, int], Recording]
     _evaluation: Callable[[Any, int], Recording]
     _others: Callable[[Any, int], list[Recording]]
     _opened: Callable[[Any, Path], Frames]
@@ -93,6 +94,10 @@ class Workload:
     def calibration(self, sizes: Sizes) -> Recording:
         """What quantizers are fitted to: of the data that the network was trained on."""
         return self._calibration(self._place(), sizes.calibration)
+
+    def tuning(self, sizes: Sizes) -> Recording:
+        """What a budgeted plan is fitted to: as a user would, other recordings of the kind that it will see."""
+        return self._tuning(self._place(), sizes.calibration)
 
     def evaluation(self, sizes: Sizes) -> Recording:
         """What it is judged on: of data that it was not trained on."""
@@ -150,8 +155,15 @@ def _spoken(package: Any, utterances: int) -> Recording:
     return Recording("held-out voices", lambda: package.stream(utterances), score)
 
 
-_DRIVES_TRAINED = 7
+def _elsewhere(package: Any, count: int) -> Recording:
+    """As the evaluation's stream, of seeds that it does not reach."""
+    seed = package.EVALUATION_SEED + _APART
+    return Recording("other held-out seeds", lambda: package.stream(count, seed=seed))
+
+
+_DRIVE_TRAINED = 7
 """A drive of a seed that training took views of."""
+_APART = 500_000
 
 WORKLOADS: dict[str, Workload] = {
     found.name: found
@@ -168,6 +180,7 @@ WORKLOADS: dict[str, Workload] = {
             quick=Sizes(2, 2, 100),
             _place=_package("kaldi"),
             _calibration=lambda package, count: Recording("trained voices", lambda: package.calibration(count)),
+            _tuning=_elsewhere,
             _evaluation=lambda package, count: _classified("held-out voices", lambda: package.stream(count)),
             _others=_nothing,
             _opened=lambda package, path: package.of_wav(path),
@@ -184,6 +197,7 @@ WORKLOADS: dict[str, Workload] = {
             quick=Sizes(2, 2, 1),
             _place=_package("eesen"),
             _calibration=lambda package, count: Recording("trained voices", lambda: package.calibration(count)),
+            _tuning=_elsewhere,
             _evaluation=_spoken,
             _others=_nothing,
             _opened=lambda package, path: package.of_wav(path),
@@ -200,6 +214,7 @@ WORKLOADS: dict[str, Workload] = {
             quick=Sizes(1, 2, 0),
             _place=_package("c3d"),
             _calibration=lambda package, count: Recording("rendered clips", lambda: package.calibration(count)),
+            _tuning=_elsewhere,
             _evaluation=lambda package, count: Recording("clips sliding by 1", lambda: package.sliding(count)),
             _others=lambda package, count: [Recording("clips sliding by 16", lambda: package.stream(count))],
             _opened=lambda package, path: package.of_video(path),
@@ -216,6 +231,7 @@ WORKLOADS: dict[str, Workload] = {
             quick=Sizes(6, 6, 2),
             _place=_package("c3d_small"),
             _calibration=lambda package, count: Recording("rendered clips", lambda: package.calibration(count)),
+            _tuning=_elsewhere,
             _evaluation=lambda package, count: _classified("clips sliding by 16", lambda: package.stream(count)),
             _others=lambda package, count: [_classified("clips sliding by 1", lambda: package.sliding(count))],
             _opened=lambda package, path: package.of_video(path),
@@ -231,7 +247,8 @@ WORKLOADS: dict[str, Workload] = {
             full=Sizes(300, 300, 60),
             quick=Sizes(150, 300, 20),
             _place=_package("autopilot"),
-            _calibration=lambda package, count: _drive(package, count, _DRIVES_TRAINED),
+            _calibration=lambda package, count: _drive(package, count, _DRIVE_TRAINED),
+            _tuning=_elsewhere,
             _evaluation=lambda package, count: _drive(package, count, package.EVALUATION_SEED),
             _others=_nothing,
             _opened=lambda package, path: package.of_video(path),
