@@ -35,9 +35,11 @@ The control unit issues instructions in program order, one in `clock.issue_cycle
 instruction at position *p* of a section, on a unit *u*:
 
 ```text
-start = max(p * clock.issue_cycles,  end of the last instruction of u,  ready of every instruction that it waits for)
-end   = start + busy          # u is free again
-ready = end + latency of u    # what waits for this one may start
+start = the latest of  p * clock.issue_cycles
+                       end of the instruction before on u
+                       ready of every instruction that it waits for
+end   = start + busy           u is free again
+ready = end + latency of u     what waits for this one may start
 ```
 
 What an instruction waits for is written in its header. Latencies are `data_master.latency_cycles`, `compute.latency_cycles` and `special.latency_cycles`;

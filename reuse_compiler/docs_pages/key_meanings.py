@@ -15,7 +15,7 @@ _REPORT = {
     "Report.totals": "sums over all layers and frames",
     "Report.setup": "what happens once, before the first frame",
     "Report.state": "where the kept state lives",
-    "Report.accuracy": "loss against fp32; empty of outputs where the model has none of float",
+    "Report.accuracy": "loss against fp32",
     "Report.layers": "a row a layer, in the order of execution",
     "Report.run": "the run itself",
     "Report.verification": "what `compile` found by replay; null in a report of `run`",

@@ -23,7 +23,7 @@ _INTRODUCTION = """\
 <!-- Written by `make docs` from the models in reuse_compiler/report.py, plan.py and bench/report.py: change them, not this page. -->
 
 Names end in their unit: `_pj` picojoules, `_mm2` square millimetres, `_ms` milliseconds. Shares are between 0 and 1. Counts, cycles and
-energies are sums over all frames of the stream, so that layers add up to the totals. A key that may be left out says so by its default.
+energies are sums over all frames of the stream, so that layers add up to the totals. Keys that are marked optional may be left out, or be null.
 JSON has no infinity and no NaN; they are written as `Infinity` and `NaN`, which Python's `json` reads."""
 
 _PARAMETER = re.compile(r"^(\w[\w, ]*) : .*\n((?:    .*\n?)*)", re.MULTILINE)
