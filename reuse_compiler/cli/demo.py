@@ -28,6 +28,7 @@ __all__ = ["demo"]
 _STREAM = "reuse_compiler.models.autopilot:stream"
 _CLUSTERS = 32
 _PROFILE, _PLAN, _COMPILED, _OUTPUTS, _REPORT = "profile.json", "plan.json", "compiled", "outputs.npz", "report.json"
+_PAGE = "report.html"
 
 
 def demo(
@@ -55,9 +56,10 @@ def demo(
     _check(say, model, where)
     observed = _profile(say, model, stream, where, output, threads)
     plan = _fit(say, model, observed, where, output)
-    _compile(say, model, plan, stream, where, output, threads)
+    _compile(say, model, plan, observed, stream, where, output, threads)
     _inspect(say, output)
     report = _run(say, model, stream, output, threads)
+    _page(say, model, report, stream, output, threads)
     if json:
         print_json(report.model_dump(mode="json"))
         return
@@ -90,7 +92,7 @@ def _require_own(output: Path) -> None:
     """ReuseError where `output` holds anything that a demo did not write."""
     if output.exists() and not output.is_dir():
         raise ReuseError(f"{output}: is a file: choose another folder with --output")
-    own = {_PROFILE, _PLAN, _COMPILED, _OUTPUTS, _REPORT}
+    own = {_PROFILE, _PLAN, _COMPILED, _OUTPUTS, _REPORT, _PAGE}
     foreign = sorted(item.name for item in output.iterdir() if item.name not in own) if output.is_dir() else []
     if foreign:
         raise ReuseError(f"{output}: holds {foreign[0]}, which no demo wrote: choose another folder with --output")
@@ -130,7 +132,14 @@ def _fit(say: _Voice, model: Model, observed: Profile, where: str, output: Path)
 
 
 def _compile(
-    say: _Voice, model: Model, plan: Plan, stream: Stream, where: str, output: Path, threads: int | None
+    say: _Voice,
+    model: Model,
+    plan: Plan,
+    observed: Profile,
+    stream: Stream,
+    where: str,
+    output: Path,
+    threads: int | None,
 ) -> None:
     from reuse_compiler.backend.accelerator.hardware import load_hardware
     from reuse_compiler.compiling import compile_model
@@ -143,6 +152,7 @@ def _compile(
             output / _COMPILED,
             stream=stream,
             hardware=load_hardware(DEFAULT_HARDWARE),
+            profile=observed,
             run=False,
             threads=threads,
             progress=progress,
@@ -186,6 +196,20 @@ def _run(say: _Voice, model: Model, stream: Stream, output: Path, threads: int |
     return report
 
 
+def _page(say: _Voice, model: Model, report: Report, stream: Stream, output: Path, threads: int | None) -> None:
+    from reuse_compiler.directory import CompiledDirectory
+    from reuse_compiler.report_page import gather, record, write_page
+    from reuse_compiler.report_page.roofline import report_hardware
+
+    say.command(f"report {output / _COMPILED} --report {output / _REPORT} --stream {_STREAM} -o {output / _PAGE}")
+    compiled = CompiledDirectory.open(output / _COMPILED)
+    hardware = report_hardware(report.hardware)
+    with progress_bar() as progress:
+        seen = record(model, compiled.program, compiled.plan, stream, hardware, threads=threads, progress=progress)
+    size = write_page(gather(compiled, report, seen), output / _PAGE)
+    say.line(f"wrote a page of {byte_size(size)}: open it in a browser")
+
+
 def _conclude(report: Report, output: Path) -> None:
     """The one table, the steering error, and the files."""
     error = report.accuracy.outputs["steering"]
@@ -195,4 +219,6 @@ def _conclude(report: Report, output: Path) -> None:
         f"steering error against fp32: {math.degrees(error.rmse):.3f} degrees RMS, at most"
         f" {math.degrees(error.max_abs):.3f}"
     )
-    print_line(f"files: {', '.join(str(output / name) for name in (_PROFILE, _PLAN, _COMPILED, _OUTPUTS, _REPORT))}")
+    print_line(
+        f"files: {', '.join(str(output / name) for name in (_PAGE, _PROFILE, _PLAN, _COMPILED, _OUTPUTS, _REPORT))}"
+    )

@@ -81,7 +81,7 @@ def reproduce(
 
 def _require_page(output: Path) -> None:
     """What cannot be written is told before the work."""
-    from reuse_compiler.reproduce.figures import require_plot
+    from reuse_compiler.plots import require_plot
 
     if output.suffix != ".md":
         raise ReuseError(f"{output}: the page is Markdown: give a name that ends in .md")

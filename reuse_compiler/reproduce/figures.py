@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from reuse_compiler.errors import ReuseError
-from reuse_compiler.files import replacing
+from reuse_compiler.plots import new_figure, require_plot, save_figure
 from reuse_compiler.reproduce import paper
 from reuse_compiler.reproduce.documents import Reproduction, Setting
 from reuse_compiler.reproduce.tables import counted
 
-__all__ = ["draw_figures", "require_plot"]
+__all__ = ["draw_figures"]
 
 _COLOURS = {
     "compute": "#4477aa",
@@ -30,14 +29,6 @@ _COLOURS = {
 _NETWORK_COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee")
 
 
-def require_plot() -> None:
-    """ReuseError that says what to install where matplotlib is not."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ReuseError("figures: matplotlib is not installed: pip install 'reuse-compiler[plot]'") from error
-
-
 def draw_figures(reproduction: Reproduction, folder: Path) -> dict[str, Path]:
     """Write every figure that there is data for as SVG into `folder`; their paths by name."""
     require_plot()
@@ -45,26 +36,13 @@ def draw_figures(reproduction: Reproduction, folder: Path) -> dict[str, Path]:
     for name, (draw, wanted) in _FIGURES.items():
         if wanted(reproduction):
             drawn[name] = folder / f"{name}.svg"
-            _save(draw(reproduction), drawn[name])
+            save_figure(draw(reproduction), drawn[name])
     return drawn
 
 
-def _save(figure: Any, path: Path) -> None:
-    """The same data gives the same file."""
-    import matplotlib as mpl
-
-    with mpl.rc_context({"svg.hashsalt": "reuse", "svg.fonttype": "path"}), replacing(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
-
-
 def _axes(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    axes = figure.subplots(rows, columns, squeeze=False)
+    figure, axes = new_figure(width, height, rows, columns)
     for one in axes.flat:
-        one.spines[["top", "right"]].set_visible(False)
-        one.set_axisbelow(True)
         one.grid(axis="y", color="#dddddd", linewidth=0.6)
     return figure, axes
 

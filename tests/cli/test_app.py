@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Invoke
 
 _COMMANDS = (
-    "check", "profile", "fit", "compile", "inspect", "disasm", "asm", "run", "bench", "hardware", "models", "demo",
+    "check", "profile", "fit", "compile", "inspect", "disasm", "asm", "run", "plot", "bench", "report", "reproduce",
+    "hardware", "models", "demo",
 )  # fmt: skip
 _REUSEC = (sys.executable, "-c", "from reuse_compiler.cli import main; main()")
 

@@ -46,6 +46,7 @@ def test_it_ends_with_the_table_and_can_be_run_again(invoke: Invoke) -> None:
         "demo/outputs.npz",
         "demo/plan.json",
         "demo/profile.json",
+        "demo/report.html",
         "demo/report.json",
     ]
 
@@ -54,7 +55,7 @@ def test_the_commands_that_it_prints_do_the_same(invoke: Invoke) -> None:
     shown = invoke("demo").stdout
     report = Report.load("demo/report.json")
     commands = [shlex.split(line)[2:] for line in shown.splitlines() if line.startswith("$ reusec ")]
-    assert [command[0] for command in commands] == ["check", "profile", "fit", "compile", "inspect", "run"]
+    assert [command[0] for command in commands] == ["check", "profile", "fit", "compile", "inspect", "run", "report"]
     for command in commands:
         assert invoke(*command).status == 0, command
     again = Report.load("demo/report.json")
