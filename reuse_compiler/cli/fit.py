@@ -109,7 +109,7 @@ def fit(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Choose the quantizer of every site, from a profile or to a budget.
+    """Choose every quantizer, from a profile or to a budget.
 
     Centroids are equidistant over the range that the profile saw, or where k-means puts them, with 0.0 exactly among them.
     The plan is JSON that may be edited.

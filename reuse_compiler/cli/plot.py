@@ -41,7 +41,7 @@ def plot(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Draw what was found: F.svg or F.png, with matplotlib (extra plot).
+    """Draw what was found as F.svg or F.png (extra plot).
 
     similarity, energy, speedup: of every layer and of the model, from DIR/report.json.
 

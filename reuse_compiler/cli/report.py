@@ -57,7 +57,7 @@ def report(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Write a page that shows graphs, costs and similarity of a compilation; it works without a network."""
+    """Write one page: graphs, costs, similarity. It works without a network."""
     from reuse_compiler.directory import FILES, CompiledDirectory
     from reuse_compiler.report import Report
     from reuse_compiler.report_page import gather, require_report, write_page

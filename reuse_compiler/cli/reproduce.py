@@ -52,7 +52,7 @@ def reproduce(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Run the networks of the ISCA 2018 paper and show its tables beside what was found."""
+    """Run the networks of the paper; its tables beside what is found."""
     from reuse_compiler.backend.accelerator.hardware import load_hardware
     from reuse_compiler.reproduce.reproducing import reproduce as run_networks
 
