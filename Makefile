@@ -23,9 +23,13 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Generated pages, then the site in build/site.
 docs: $(STAMP)
 	$(BIN)/python -m reuse_compiler.backend.accelerator.isa_page > docs/isa.md
 	$(BIN)/python -m reuse_compiler.supported_ops > SUPPORTED_OPS.md
+	$(BIN)/python -m reuse_compiler.report_schema > docs/report.schema.json
+	$(BIN)/python -m reuse_compiler.docs_pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The paper's networks and tables; twenty minutes, and two with REPRODUCE=--quick, which writes no page.
 reproduce: $(STAMP)
