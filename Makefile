@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Empty: install without the native kernels where no compiler is found.
 REQUIRE_NATIVE ?= 1
 
-.PHONY: demo test lint format docs reproduce conformance sanitize bench clean
+.PHONY: demo test lint format docs reproduce picture conformance sanitize bench clean
 
 demo: $(STAMP)
 	$(BIN)/reusec demo
@@ -30,6 +30,12 @@ docs: $(STAMP)
 	$(BIN)/python -m reuse_compiler.report_schema > docs/report.schema.json
 	$(BIN)/python -m reuse_compiler.docs_pages
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The picture of the README: the page that the demo writes, in a browser without a window.
+CHROMIUM ?= chromium
+picture: demo
+	$(CHROMIUM) --headless=new --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$$(mktemp -d)" \
+	    --window-size=1280,1070 --virtual-time-budget=3000 --screenshot=docs/report.png "file://$(CURDIR)/demo/report.html"
 
 # The paper's networks and tables; twenty minutes, and two with REPRODUCE=--quick, which writes no page.
 reproduce: $(STAMP)
