@@ -431,7 +431,9 @@ def test_memory_does_not_grow_with_the_stream(setting: Setting, tmp_path: Path) 
     """Ten times the frames, with all files written: not 256 KB more, though the files grow by more than that."""
 
     def peak(repeats: int) -> int:
-        samples = [sample for _ in range(repeats) for sample in ({"x": x} for x in setting.x[:50])]
+        def samples() -> Iterator[dict[str, NDArray[Any]]]:
+            return ({"x": x} for _ in range(repeats) for x in setting.x[:50])
+
         stream = open_stream(samples, setting.model.inputs, state=STATE)
         tracemalloc.start()
         simulate(
