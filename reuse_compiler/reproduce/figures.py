@@ -64,9 +64,8 @@ def _overview(reproduction: Reproduction) -> Any:
     left.axhline(100 * paper.MEAN_REUSE.values[0], color="#aa3377", linewidth=1, linestyle="--")
     left.annotate(
         f"paper, mean reuse {100 * paper.MEAN_REUSE.values[0]:.0f} % [{paper.MEAN_REUSE.tag}]",
-        (0.99, 100 * paper.MEAN_REUSE.values[0] + 1.5),
+        (0.01, 100 * paper.MEAN_REUSE.values[0] + 1.5),
         xycoords=("axes fraction", "data"),
-        ha="right",
         fontsize=7,
         color="#aa3377",
     )
@@ -76,7 +75,7 @@ def _overview(reproduction: Reproduction) -> Any:
     speedups = [network.runs[0].report.totals.speedup for network in networks]
     bounds = [1 / (1 - network.runs[0].report.totals.reuse) for network in networks]
     bars = right.bar(places, speedups, 0.5, color="#4477aa", label="speedup over the baseline accelerator")
-    right.bar_label(bars, [f"{value:.1f}" for value in speedups], fontsize=8)
+    right.bar_label(bars, [f"{value:.1f}" for value in speedups], fontsize=8, label_type="center", color="white")
     right.scatter(places, bounds, marker="_", s=400, color="#aa3377", label="1 / (1 - reuse)")
     right.set_ylabel("times")
     right.legend(fontsize=7, frameon=False, loc="upper left")
