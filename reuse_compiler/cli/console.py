@@ -13,7 +13,17 @@ from typing import Any, Literal
 
 from reuse_compiler.cli.text import printable, shorten
 
-__all__ = ["Cell", "Column", "Progress", "print_json", "print_line", "print_styled", "print_table", "progress_bar"]
+__all__ = [
+    "Cell",
+    "Column",
+    "Progress",
+    "print_json",
+    "print_line",
+    "print_styled",
+    "print_table",
+    "progress_bar",
+    "status_line",
+]
 
 Progress = Callable[[str, int, int | None], None]
 Cell = str | tuple[str, str]
@@ -202,3 +212,19 @@ def progress_bar() -> Iterator[Progress | None]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield report
+
+
+@contextmanager
+def status_line() -> Iterator[Callable[[str], None] | None]:
+    """A function to say what is being done, shown on one line of stderr; None where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda what: bars.update(task, description=what)

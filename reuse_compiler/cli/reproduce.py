@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reuse_compiler.cli.console import Column, print_json, print_line, print_table, progress_bar
+from reuse_compiler.cli.console import Column, print_json, print_line, print_table, status_line
 from reuse_compiler.cli.options import DEFAULT_HARDWARE, HardwareName, Json, Threads, require_parent, require_threads
 from reuse_compiler.errors import ReuseError
 
@@ -60,7 +60,7 @@ def reproduce(
     machine = load_hardware(hardware)
     if output is not None:
         _require_page(output)
-    with progress_bar() as progress:
+    with status_line() as progress:
         found = run_networks(
             networks or (),
             quick=quick,
@@ -129,6 +129,10 @@ def _print(found: Reproduction) -> None:
 def _print_one(table: Table) -> None:
     print_line(table.title)
     print_line()
-    columns = [Column(name, "text" if number in table.text else "number") for number, name in enumerate(table.columns)]
+    spare = {name: len(table.spare) - place for place, name in enumerate(table.spare)}
+    columns = [
+        Column(name, "text" if number in table.text else "number", spare.get(name, 0))
+        for number, name in enumerate(table.columns)
+    ]
     print_table(columns, table.rows)
     print_line()

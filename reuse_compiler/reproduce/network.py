@@ -35,7 +35,7 @@ from reuse_compiler.streams import Stream, open_stream
 
 __all__ = ["Execution", "Lowered", "Prepared", "Progress", "evaluate", "execute", "lowered", "prepared"]
 
-Progress = Callable[[str, int, int | None], None]
+Progress = Callable[[str], None]
 Outputs = NDArray[Any]
 
 _TIMED_FRAMES = 50
@@ -79,7 +79,7 @@ class Prepared:
     def say(self, what: str) -> None:
         """Report that a part begins."""
         if self.progress is not None:
-            self.progress(f"{self.workload.name}: {what}", 0, None)
+            self.progress(f"{self.workload.name}: {what}")
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def prepared(
     sizes = workload.quick if quick else workload.full
     with workload.file() as path, TemporaryDirectory() as folder:
         if progress is not None:
-            progress(f"{workload.name}: calibrate", 0, None)
+            progress(f"{workload.name}: calibrate")
         model = load(path)
         calibration = open_stream(workload.calibration(sizes).frames, model.inputs)
         observed = profile(model, calibration, threads=threads)

@@ -29,14 +29,15 @@ _NOTHING = "–"
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its title, its columns, those of them that hold text and stand at the left, its rows, and the lines that
-    explain it."""
+    """A table: its title, its columns, its rows, the lines that explain it, the columns that hold text and stand at the
+    left, and those that a narrow terminal does without, the first of them first."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     text: frozenset[int] = frozenset({0})
+    spare: tuple[str, ...] = ()
 
 
 def counted(reproduction: Reproduction) -> list[NetworkResult]:
@@ -97,6 +98,7 @@ def overview(reproduction: Reproduction) -> Table:
         f" belongs to which network: similarity {_set(paper.SIMILARITY)}, reuse {_set(paper.REUSE)}. Reuse that large bounds"
         f" a machine that is bound by its multipliers at {_bounds()}, {_mean_bound():.2f} on average: the remembered"
         f" {paper.SPEEDUP.values[0]:g} exceeds that.",
+        spare=("MACs a frame", "parameters", "clusters", "without zeros %"),
     )
 
 
@@ -161,6 +163,7 @@ def accuracy(reproduction: Reproduction) -> Table:
         " it was fitted to, other held-out seeds: 1 % of frames, labels or clips, and of the steering angle the network's own"
         " error against geometry, 0.0042 rad. *Relative RMSE* is of the outputs against fp32.",
         frozenset({0, 1, 2, 3}),
+        ("paper, fp32", "relative RMSE", "metric, %", "without zeros %", "recording", "energy saving %", "fp32"),
     )
 
 
@@ -268,6 +271,7 @@ def energy(reproduction: Reproduction) -> Table:
         "Shares of the baseline's total. The leakage of a unit is in its component. That savings appear in every component and"
         " are largest in the eDRAM is [known] of the paper.",
         frozenset({0, 1}),
+        ("host %", "tables %", "quantizer %", "special %", "µJ a frame"),
     )
 
 
@@ -328,6 +332,7 @@ def processors(reproduction: Reproduction) -> Table:
         " which no library reaches. Below 1 the other machine is faster: on C3D both are than 64 GMAC/s can be. The paper's"
         " own ratios are [unknown].",
         frozenset({0, 1, 2}),
+        ("how", "times the energy"),
     )
 
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from reuse_compiler.cli.console import Column, print_json, print_table, progress_bar
+from reuse_compiler.cli.console import Column, print_json, print_table, progress_bar, status_line
 
 _LONG = "backbone/stage3/block12/depthwise/conv"
 _COLUMNS = (Column("layer", "name"), Column("note", "text", spare=1), Column("cycles\na frame"), Column("%"))
@@ -67,8 +67,8 @@ def test_no_number_is_cut_however_narrow(capsys: pytest.CaptureFixture[str], mon
 
 
 def test_there_is_no_progress_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress_bar() as progress:
-        assert progress is None
+    with progress_bar() as progress, status_line() as status:
+        assert progress is None and status is None
     assert capsys.readouterr().err == ""
 
 

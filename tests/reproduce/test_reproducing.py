@@ -59,6 +59,12 @@ def test_the_page_has_every_table_and_every_row_all_of_its_cells(quick: Reproduc
         assert len({line.replace("\\|", "").count("|") for line in block.splitlines()}) == 1, block
 
 
+def test_a_narrow_terminal_can_do_without_columns_that_are_there(quick: Reproduction) -> None:
+    for table in (tables.overview(quick), tables.accuracy(quick), tables.energy(quick), tables.processors(quick)):
+        assert table.spare and set(table.spare) < set(table.columns)
+        assert table.columns[0] not in table.spare
+
+
 def test_what_is_the_papers_has_a_tag(quick: Reproduction) -> None:
     for table in (tables.overview(quick), tables.same_input(quick)):
         row = next(row for row in table.rows if row[0].startswith("paper"))
