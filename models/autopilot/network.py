@@ -7,14 +7,13 @@ FC layer and the output ``2 * atan(z)`` that the paper's 1.6 M parameters belong
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from reuse_compiler.errors import ModelError
+from reuse_compiler.models.network_graph import NetworkGraph, Weights, check_weights, float_value
 
 __all__ = [
     "CONV_LAYERS",
@@ -34,9 +33,6 @@ OPSET = 20
 INPUT_SHAPE = (1, 3, 66, 200)
 PARAMETERS = 1_595_511
 MACS = 28_218_470
-
-Weights = Mapping[str, NDArray[np.float32]]
-Attributes = Mapping[str, int | float | list[int]]
 
 
 @dataclass(frozen=True)
@@ -120,50 +116,26 @@ def build(weights: Weights | None = None) -> ir.Model:
         If a tensor is missing, is not known, or has another shape.
     """
     weights = initial_weights() if weights is None else weights
-    _check(weights)
-    tensors = {name: ir.tensor(np.asarray(weights[name], np.float32), name=name) for name in weight_shapes()}
-    initializers = {name: _value(name, tensor.shape.numpy(), tensor) for name, tensor in tensors.items()}
-    image = _value("image", INPUT_SHAPE)
-    nodes: list[ir.Node] = []
-
-    def add(
-        op: str, name: str, inputs: list[ir.Value], shape: tuple[int, ...], attributes: Attributes | None = None
-    ) -> ir.Value:
-        output = _value("steering" if name == "steering" else f"{name}_out", shape)
-        nodes.append(ir.node(op, inputs, attributes, outputs=[output], name=name))
-        return output
-
+    check_weights(weights, weight_shapes())
+    network = NetworkGraph("autopilot", OPSET)
+    tensors = {name: network.weight(name, weights[name]) for name in weight_shapes()}
+    image = float_value("image", INPUT_SHAPE)
     x, (_, _, height, width) = image, INPUT_SHAPE
     for conv in CONV_LAYERS:
         height, width = ((size - conv.kernel) // conv.stride + 1 for size in (height, width))
         shape = (1, conv.out_channels, height, width)
-        parts = [x, initializers[f"{conv.name}.weight"], initializers[f"{conv.name}.bias"]]
-        x = add("Conv", conv.name, parts, shape, {"kernel_shape": [conv.kernel] * 2, "strides": [conv.stride] * 2})
-        x = add("Relu", f"{conv.name}_relu", [x], shape)
-    x = add("Flatten", "flatten", [x], (1, FC_LAYERS[0].in_features), {"axis": 1})
+        parts = [x, tensors[f"{conv.name}.weight"], tensors[f"{conv.name}.bias"]]
+        x = network.node(
+            "Conv", conv.name, parts, shape, {"kernel_shape": [conv.kernel] * 2, "strides": [conv.stride] * 2}
+        )
+        x = network.node("Relu", f"{conv.name}_relu", [x], shape)
+    x = network.node("Flatten", "flatten", [x], (1, FC_LAYERS[0].in_features), {"axis": 1})
     for fc in FC_LAYERS:
-        parts = [x, initializers[f"{fc.name}.weight"], initializers[f"{fc.name}.bias"]]
-        x = add("Gemm", fc.name, parts, (1, fc.out_features))
+        parts = [x, tensors[f"{fc.name}.weight"], tensors[f"{fc.name}.bias"]]
+        x = network.node("Gemm", fc.name, parts, (1, fc.out_features))
         if fc is not FC_LAYERS[-1]:
-            x = add("Relu", f"{fc.name}_relu", [x], (1, fc.out_features))
-    x = add("Atan", "atan", [x], (1, 1))
-    two = add("Constant", "two", [], (), {"value_float": 2.0})
-    x = add("Mul", "steering", [x, two], (1, 1))
-    graph = ir.Graph(
-        [image], [x], nodes=nodes, initializers=list(initializers.values()), opset_imports={"": OPSET}, name="autopilot"
-    )
-    return ir.Model(graph, ir_version=10, producer_name="reuse_compiler.models.autopilot")
-
-
-def _value(name: str, shape: Sequence[int], const: ir.TensorProtocol | None = None) -> ir.Value:
-    return ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.FLOAT), const_value=const)
-
-
-def _check(weights: Weights) -> None:
-    shapes = weight_shapes()
-    if weights.keys() != shapes.keys():
-        names = ", ".join(sorted(weights.keys() ^ shapes.keys()))
-        raise ModelError(f"weights: {names}: missing, or not of the network: give the tensors of weight_shapes()")
-    for name, shape in shapes.items():
-        if weights[name].shape != shape:
-            raise ModelError(f"{name}: shape is {weights[name].shape}: give {shape}")
+            x = network.node("Relu", f"{fc.name}_relu", [x], (1, fc.out_features))
+    x = network.node("Atan", "atan", [x], (1, 1))
+    two = network.node("Constant", "two", [], (), {"value_float": 2.0})
+    x = network.node("Mul", "steering", [x, two], (1, 1))
+    return network.model(image, x, "steering")

@@ -7,22 +7,18 @@ numbers of channels are a `Geometry` here: the paper's network and a narrow one 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-from reuse_compiler.errors import ModelError
+from reuse_compiler.models.network_graph import NetworkGraph, Weights, check_weights, float_value
 
 __all__ = ["C3D", "INPUT_SHAPE", "OPSET", "POOLED", "Geometry", "Pool", "build", "output_shapes", "weight_shapes"]
 
 OPSET = 20
 INPUT_SHAPE = (1, 3, 16, 112, 112)
-
-Weights = Mapping[str, NDArray[np.float32]]
-Attributes = Mapping[str, int | float | list[int]]
 
 
 @dataclass(frozen=True)
@@ -133,13 +129,13 @@ def build(geometry: Geometry, weights: Weights, storage: DTypeLike = np.float32)
     ModelError
         If a tensor is missing, is not known, or has another shape.
     """
-    _check(geometry, weights)
-    network = _Network(np.dtype(storage))
+    check_weights(weights, weight_shapes(geometry))
+    network = NetworkGraph("c3d", OPSET, storage)
     outputs = output_shapes(geometry)
-    clip = x = _value("clip", INPUT_SHAPE)
+    clip = x = float_value("clip", INPUT_SHAPE)
     for number in range(1, 9):
         name = f"conv{number}"
-        parts = [x, *network.tensors(name, weights)]
+        parts = [x, *_parts(network, name, weights)]
         x = network.node("Conv", name, parts, outputs[name], {"kernel_shape": [3] * 3, "pads": [1] * 6})
         x = network.node("Relu", f"{name}_relu", [x], outputs[name])
         if number in POOLED:
@@ -149,53 +145,12 @@ def build(geometry: Geometry, weights: Weights, storage: DTypeLike = np.float32)
             x = network.node("MaxPool", name, [x], outputs[name], attributes)
     x = network.node("Flatten", "flatten", [x], outputs["flatten"], {"axis": 1})
     for name in ("fc1", "fc2"):
-        x = network.node("Gemm", name, [x, *network.tensors(name, weights)], outputs[name])
+        x = network.node("Gemm", name, [x, *_parts(network, name, weights)], outputs[name])
         x = network.node("Relu", f"{name}_relu", [x], outputs[name])
-    x = network.node("Gemm", "fc3", [x, *network.tensors("fc3", weights)], outputs["fc3"])
-    x.name = "scores"
-    graph = ir.Graph(
-        [clip], [x], nodes=network.nodes, initializers=network.initializers, opset_imports={"": OPSET}, name="c3d"
-    )
-    return ir.Model(graph, ir_version=10, producer_name="reuse_compiler.models.c3d")
+    x = network.node("Gemm", "fc3", [x, *_parts(network, "fc3", weights)], outputs["fc3"])
+    return network.model(clip, x, "scores")
 
 
-class _Network:
-    """Nodes and initializers, added in order."""
-
-    def __init__(self, storage: np.dtype[np.generic]) -> None:
-        self.storage = storage
-        self.nodes: list[ir.Node] = []
-        self.initializers: list[ir.Value] = []
-
-    def node(
-        self, op: str, name: str, inputs: list[ir.Value], shape: Sequence[int], attributes: Attributes | None = None
-    ) -> ir.Value:
-        output = _value(f"{name}_out", shape)
-        self.nodes.append(ir.node(op, inputs, attributes, outputs=[output], name=name))
-        return output
-
-    def tensors(self, layer: str, weights: Weights) -> list[ir.Value]:
-        return [self._tensor(f"{layer}.{part}", weights) for part in ("weight", "bias")]
-
-    def _tensor(self, name: str, weights: Weights) -> ir.Value:
-        tensor = ir.tensor(np.asarray(weights[name], self.storage), name=name)
-        shape = tensor.shape.numpy()
-        value = ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-        self.initializers.append(value)
-        if tensor.dtype == ir.DataType.FLOAT:
-            return value
-        return self.node("Cast", f"{name}_float", [value], shape, {"to": int(ir.DataType.FLOAT)})
-
-
-def _value(name: str, shape: Sequence[int]) -> ir.Value:
-    return ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.FLOAT))
-
-
-def _check(geometry: Geometry, weights: Weights) -> None:
-    shapes = weight_shapes(geometry)
-    if weights.keys() != shapes.keys():
-        names = ", ".join(sorted(weights.keys() ^ shapes.keys()))
-        raise ModelError(f"weights: {names}: missing, or not of the network: give the tensors of weight_shapes()")
-    for name, shape in shapes.items():
-        if weights[name].shape != shape:
-            raise ModelError(f"{name}: shape is {weights[name].shape}: give {shape}")
+def _parts(network: NetworkGraph, layer: str, weights: Weights) -> list[ir.Value]:
+    """Weight and bias of a layer."""
+    return [network.weight(f"{layer}.{part}", weights[f"{layer}.{part}"]) for part in ("weight", "bias")]

@@ -8,13 +8,12 @@ of the recurrence, is zero. Weights are kept in float16 and cast to float32, in 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from reuse_compiler.errors import ModelError
+from reuse_compiler.models.network_graph import NetworkGraph, Weights, check_weights, float_value
 
 __all__ = [
     "CELLS",
@@ -41,9 +40,6 @@ MACS_A_STEP = 10_988_800
 DIRECTIONS = 2
 GATES = 4
 LAYERS = ("lstm1", "lstm2", "lstm3", "lstm4", "lstm5")
-
-Weights = Mapping[str, NDArray[np.float32]]
-Attributes = Mapping[str, int | str | list[int]]
 
 
 def weight_shapes() -> dict[str, tuple[int, ...]]:
@@ -96,69 +92,23 @@ def build(weights: Weights | None = None, steps: int = STEPS) -> ir.Model:
         If a tensor is missing, is not known, or has another shape.
     """
     weights = initial_weights() if weights is None else weights
-    _check(weights)
-    features = _value("features", (steps, 1, FEATURES))
-    initializers: list[ir.Value] = []
-    nodes: list[ir.Node] = []
-
-    def add(
-        op: str,
-        name: str,
-        inputs: Sequence[ir.Value | None],
-        shape: Sequence[int],
-        attributes: Attributes | None = None,
-    ) -> ir.Value:
-        output = _value("scores" if name == "fc" else f"{name}_out", shape)
-        nodes.append(ir.node(op, inputs, attributes, outputs=[output], name=name))
-        return output
-
-    def weight(name: str, array: NDArray[np.float32]) -> ir.Value:
-        tensor = ir.tensor(array.astype(np.float16), name=name)
-        initializers.append(_value(name, array.shape, tensor))
-        return add("Cast", f"{name}_float32", [initializers[-1]], array.shape, {"to": int(ir.DataType.FLOAT)})
-
-    merged = _shape_tensor("merged", [steps, 1, DIRECTIONS * CELLS])
-    flat = _shape_tensor("flat", [steps, DIRECTIONS * CELLS])
-    x = features
+    check_weights(weights, weight_shapes())
+    network = NetworkGraph("eesen", OPSET, np.float16)
+    merged, flat = (steps, 1, DIRECTIONS * CELLS), (steps, DIRECTIONS * CELLS)
+    shapes = {merged: network.integers("merged", merged), flat: network.integers("flat", flat)}
+    features = x = float_value("features", (steps, 1, FEATURES))
     for name in LAYERS:
         bias = weights[f"{name}.bias"]
         parts = [
-            weight(f"{name}.weight", weights[f"{name}.weight"]),
-            weight(f"{name}.recurrence", weights[f"{name}.recurrence"]),
-            weight(f"{name}.bias", np.concatenate([bias, np.zeros_like(bias)], axis=1)),
+            network.weight(f"{name}.weight", weights[f"{name}.weight"]),
+            network.weight(f"{name}.recurrence", weights[f"{name}.recurrence"]),
+            network.weight(f"{name}.bias", np.concatenate([bias, np.zeros_like(bias)], axis=1)),
         ]
         shape = (steps, DIRECTIONS, 1, CELLS)
-        x = add("LSTM", name, [x, *parts], shape, {"direction": "bidirectional", "hidden_size": CELLS})
-        x = add("Transpose", f"{name}_transpose", [x], (steps, 1, DIRECTIONS, CELLS), {"perm": [0, 2, 1, 3]})
+        x = network.node("LSTM", name, [x, *parts], shape, {"direction": "bidirectional", "hidden_size": CELLS})
+        x = network.node("Transpose", f"{name}_transpose", [x], (steps, 1, DIRECTIONS, CELLS), {"perm": [0, 2, 1, 3]})
         target = flat if name == LAYERS[-1] else merged
-        x = add("Reshape", f"{name}_merge", [x, target], target.const_value.numpy().tolist())  # type: ignore[union-attr]
-    parts = [weight("fc.weight", weights["fc.weight"]), weight("fc.bias", weights["fc.bias"])]
-    x = add("Gemm", "fc", [x, *parts], (steps, OUTPUTS))
-    graph = ir.Graph(
-        [features],
-        [x],
-        nodes=nodes,
-        initializers=[*initializers, merged, flat],
-        opset_imports={"": OPSET},
-        name="eesen",
-    )
-    return ir.Model(graph, ir_version=10, producer_name="reuse_compiler.models.eesen")
-
-
-def _value(name: str, shape: Sequence[int], const: ir.TensorProtocol | None = None) -> ir.Value:
-    dtype = ir.DataType.FLOAT if const is None else const.dtype
-    return ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(dtype), const_value=const)
-
-
-def _shape_tensor(name: str, shape: Sequence[int]) -> ir.Value:
-    return _value(name, (len(shape),), ir.tensor(np.array(shape, np.int64), name=name))
-
-
-def _check(weights: Weights) -> None:
-    shapes = weight_shapes()
-    if weights.keys() != shapes.keys():
-        names = ", ".join(sorted(weights.keys() ^ shapes.keys()))
-        raise ModelError(f"weights: {names}: missing, or not of the network: give the tensors of weight_shapes()")
-    for name, shape in shapes.items():
-        if weights[name].shape != shape:
-            raise ModelError(f"{name}: shape is {weights[name].shape}: give {shape}")
+        x = network.node("Reshape", f"{name}_merge", [x, shapes[target]], target)
+    parts = [network.weight(name, weights[name]) for name in ("fc.weight", "fc.bias")]
+    x = network.node("Gemm", "fc", [x, *parts], (steps, OUTPUTS))
+    return network.model(features, x, "scores")

@@ -7,14 +7,13 @@ Maxout Networks" (ICASSP 2014), in the sizes that the paper's 4.7 M parameters b
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from reuse_compiler.errors import ModelError
+from reuse_compiler.models.network_graph import NetworkGraph, Weights, check_weights, float_value
 
 __all__ = [
     "FC_LAYERS",
@@ -35,8 +34,6 @@ PARAMETERS = 4_654_242
 MACS = 4_642_400
 GROUP = 5
 """Values that one p-norm takes, p = 2."""
-
-Weights = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -102,69 +99,16 @@ def build(weights: Weights | None = None) -> ir.Model:
         If a tensor is missing, is not known, or has another shape.
     """
     weights = initial_weights() if weights is None else weights
-    _check(weights)
-    stored = {name: ir.tensor(np.asarray(weights[name], np.float16), name=name) for name in weight_shapes()}
-    initializers = [
-        ir.Value(
-            name=name,
-            shape=ir.Shape(weight_shapes()[name]),
-            type=ir.TensorType(ir.DataType.FLOAT16),
-            const_value=tensor,
-        )
-        for name, tensor in stored.items()
-    ]
-    groups = _integers("groups", [1, -1, GROUP])
-    axis = _integers("axis", [2])
-    nodes: list[ir.Node] = []
-
-    def add(
-        op: str, name: str, inputs: list[ir.Value], shape: Sequence[int], attributes: Mapping[str, int] | None = None
-    ) -> ir.Value:
-        output = _value("scores" if name == FC_LAYERS[-1].name else f"{name}_out", shape)
-        nodes.append(ir.node(op, inputs, attributes, outputs=[output], name=name))
-        return output
-
-    wide = {
-        value.name: add("Cast", f"{value.name}.wide", [value], weight_shapes()[value.name], {"to": ir.DataType.FLOAT})
-        for value in initializers
-        if value.name is not None
-    }
-    features = _value("features", INPUT_SHAPE)
-    x = features
+    check_weights(weights, weight_shapes())
+    network = NetworkGraph("kaldi", OPSET, np.float16)
+    groups, axis = network.integers("groups", [1, -1, GROUP]), network.integers("axis", [2])
+    wide = {name: network.weight(name, weights[name]) for name in weight_shapes()}
+    features = x = float_value("features", INPUT_SHAPE)
     for fc in FC_LAYERS:
         parts = [x, wide[f"{fc.name}.weight"], wide[f"{fc.name}.bias"]]
-        x = add("Gemm", fc.name, parts, (1, fc.out_features))
+        x = network.node("Gemm", fc.name, parts, (1, fc.out_features))
         if fc.norm:
             count = fc.out_features // GROUP
-            x = add("Reshape", f"{fc.name}_groups", [x, groups], (1, count, GROUP))
-            x = add("ReduceL2", f"{fc.name}_pnorm", [x, axis], (1, count), {"keepdims": 0})
-    graph = ir.Graph(
-        [features],
-        [x],
-        nodes=nodes,
-        initializers=[*initializers, groups, axis],
-        opset_imports={"": OPSET},
-        name="kaldi",
-    )
-    return ir.Model(graph, ir_version=10, producer_name="reuse_compiler.models.kaldi")
-
-
-def _value(name: str, shape: Sequence[int]) -> ir.Value:
-    return ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.FLOAT))
-
-
-def _integers(name: str, numbers: list[int]) -> ir.Value:
-    tensor = ir.tensor(np.array(numbers, np.int64), name=name)
-    return ir.Value(
-        name=name, shape=ir.Shape([len(numbers)]), type=ir.TensorType(ir.DataType.INT64), const_value=tensor
-    )
-
-
-def _check(weights: Weights) -> None:
-    shapes = weight_shapes()
-    if weights.keys() != shapes.keys():
-        names = ", ".join(sorted(weights.keys() ^ shapes.keys()))
-        raise ModelError(f"weights: {names}: missing, or not of the network: give the tensors of weight_shapes()")
-    for name, shape in shapes.items():
-        if weights[name].shape != shape:
-            raise ModelError(f"{name}: shape is {weights[name].shape}: give {shape}")
+            x = network.node("Reshape", f"{fc.name}_groups", [x, groups], (1, count, GROUP))
+            x = network.node("ReduceL2", f"{fc.name}_pnorm", [x, axis], (1, count), {"keepdims": 0})
+    return network.model(features, x, "scores")
