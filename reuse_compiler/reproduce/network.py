@@ -147,8 +147,10 @@ def execute(ready: Prepared, what: Lowered, recording: Recording, *, frames: int
 
 
 def evaluate(ready: Prepared, scheme: Lowered, *, quick: bool) -> NetworkResult:
-    """Everything that the page says of one network, of which `scheme` is the paper's. A budgeted plan is fitted where the weights are trained, and not
-    when it must be quick."""
+    """Everything that the page says of one network, of which `scheme` is the paper's.
+
+    A budgeted plan is fitted where the weights are trained, and not when it must be quick.
+    """
     began = time.perf_counter()
     workload, recording = ready.workload, ready.evaluation
     layers = layer_shapes(ready.model)
