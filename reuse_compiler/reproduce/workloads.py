@@ -162,6 +162,13 @@ def _elsewhere(package: Any, count: int) -> Recording:
     return Recording("other held-out seeds", lambda: package.stream(count, seed=seed))
 
 
+def _drives(package: Any, frames: int) -> Recording:
+    """Stretches of several drives: one alone shows neither all curves nor all light."""
+    count = 6
+    seed = package.EVALUATION_SEED + _APART
+    return Recording("other held-out drives", lambda: package.sequences(count, frames // count, seed))
+
+
 _DRIVE_TRAINED = 7
 """A drive of a seed that training took views of."""
 _APART = 500_000
@@ -249,7 +256,7 @@ WORKLOADS: dict[str, Workload] = {
             quick=Sizes(150, 300, 20),
             _place=_package("autopilot"),
             _calibration=lambda package, count: _drive(package, count, _DRIVE_TRAINED),
-            _tuning=_elsewhere,
+            _tuning=_drives,
             _evaluation=lambda package, count: _drive(package, count, package.EVALUATION_SEED),
             _others=_nothing,
             _opened=lambda package, path: package.of_video(path),
