@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reuse_compiler.cli.console import Column, print_json, print_line, print_table, status_line
-from reuse_compiler.cli.options import DEFAULT_HARDWARE, HardwareName, Json, Threads, require_parent, require_threads
+from reuse_compiler.cli.options import (
+    DEFAULT_HARDWARE,
+    HardwareName,
+    Json,
+    Threads,
+    require_file_place,
+    require_threads,
+)
 from reuse_compiler.errors import ReuseError
 
 if TYPE_CHECKING:
@@ -44,7 +51,8 @@ def reproduce(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Run this sound or video, in place of what is rendered: nothing says what is right on it.",
+            help="Run this sound (kaldi, eesen) or video (the others), in place of what is rendered: nothing says what is right on"
+            " it.",
             show_default=False,
         ),
     ] = None,
@@ -82,13 +90,15 @@ def reproduce(
 def _require_page(output: Path) -> None:
     """What cannot be written is told before the work."""
     from reuse_compiler.plots import require_plot
+    from reuse_compiler.reproduce.documents import Reproduction
 
     if output.suffix != ".md":
         raise ReuseError(f"{output}: the page is Markdown: give a name that ends in .md")
-    require_parent(output)
-    for path in (output, output.with_suffix(".json")):
-        if path.is_dir():
-            raise ReuseError(f"{path}: is a folder: choose another name")
+    data = output.with_suffix(".json")
+    require_file_place(output)
+    require_file_place(data)
+    if data.exists():
+        Reproduction.load(data)  # whatever else is called so is not overwritten
     if output.with_suffix("").exists() and not output.with_suffix("").is_dir():
         raise ReuseError(f"{output.with_suffix('')}: is a file, the figures need a folder there: choose another name")
     require_plot()
@@ -119,10 +129,13 @@ def _print(found: Reproduction) -> None:
     shown = [tables.overview(found), tables.accuracy(found), tables.energy(found), tables.processors(found)]
     if found.same_input:
         shown.append(tables.same_input(found))
+    if found.recording is not None:
+        print_line(f"on {found.recording}, of which nothing says what is right: the relative RMSE is against fp32")
+        print_line()
     for table in shown:
         _print_one(table)
     print_line(
-        f"{found.seconds / 60:.1f} minutes, {found.peak_memory_bytes / 1e9:.1f} GB; -o PAGE.md writes all tables"
+        f"{found.seconds / 60:.1f} minutes, {found.peak_memory_bytes / 1e9:.1f} GB; -o PAGE.md writes all tables, with all columns"
     )
 
 

@@ -116,6 +116,7 @@ class Reproduction(Document):
     format_version: Literal[1] = 1
     tool: ToolRef = Field(default_factory=ToolRef)
     quick: bool
+    recording: str | None
     hardware: str
     networks: list[NetworkResult]
     same_input: list[SameInput]

@@ -147,7 +147,9 @@ def _sensitivity(reproduction: Reproduction) -> Any:
         shown = settings if len(settings) > 1 else [default, *settings]
         places = np.arange(len(shown))
         for name, colour in zip(names, _NETWORK_COLOURS, strict=False):
-            values = [setting.speedup.get(name, np.nan) for setting in shown]
+            if not all(name in setting.speedup for setting in shown):
+                continue
+            values = [setting.speedup[name] for setting in shown]
             one.plot(places, values, "o-", color=colour, label=name, markersize=4, linewidth=1.2)
         one.set_xticks(places, [_short(setting.value) or "default" for setting in shown], fontsize=7)
         one.set_title(varied, fontsize=8, loc="left")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from reuse_compiler.backend.accelerator.cost import CostModel, Costs
 from reuse_compiler.backend.accelerator.hardware import Hardware
 from reuse_compiler.backend.accelerator.program import Program
-from reuse_compiler.reproduce.same_input import drawn_trace
+from reuse_compiler.reproduce.same_input import DRAWN_FRAMES, drawn_trace
 from reuse_compiler.reproduce.sensitivity import Row, Savings, Variation
 
 __all__ = ["LEVERS", "levers"]
@@ -31,12 +31,11 @@ _TWINS = {
     "buffer.reuse.read_pj_per_byte": "buffer.base.read_pj_per_byte",
     "buffer.reuse.leakage_mw": "buffer.base.leakage_mw",
 }
-_FRAMES = 4
 
 
 def levers(program: Program, hardware: Hardware, reuse: float) -> Iterator[Row]:
     """Speedup and energy saving of `program` at the rate `reuse`; the first row is the hardware as it is."""
-    trace = drawn_trace(program, reuse, _FRAMES)
+    trace = drawn_trace(program, reuse, DRAWN_FRAMES)
     values = {
         name: float(str(value)) for name, value, *_ in hardware.constants() if name in {*LEVERS, *_TWINS.values()}
     }

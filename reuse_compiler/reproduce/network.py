@@ -196,7 +196,9 @@ def _run(ready: Prepared, quantizers: str, what: Lowered, recording: Recording) 
         quantizers=quantizers,
         recording=recording.name,
         score=_scored(recording, done.outputs),
-        report=done.report,
+        report=done.report.model_copy(
+            update={"stream": done.report.stream.model_copy(update={"name": recording.name})}
+        ),
     )
 
 

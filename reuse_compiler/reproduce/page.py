@@ -44,13 +44,22 @@ def _introduction(reproduction: Reproduction) -> str:
     )
     return (
         '"Computation Reuse in DNNs by Exploiting Input Similarity" (Riera, Arnau, González, ISCA 2018), on networks of the'
-        " same shape with weights and streams that this project makes from seeds, and on its model of the accelerator"
+        f" same shape with weights {_data(reproduction)}, and on its model of the accelerator"
         f" (`{reproduction.hardware}`, whose constants and sources `reusec hardware {reproduction.hardware}` lists). Networks:"
         f" {names}. c3d has seeded weights and shows costs and similarity alone; c3d-small, of the same depth and an eighth of"
         " the width, is trained and shows accuracy, and is in no average. What is printed as the paper's carries a tag that"
         f" says how well it is known.{shortened}\n\n"
         f"{reproduction.seconds / 60:.1f} minutes in all and {reproduction.peak_memory_bytes / 1e9:.1f} GB at most"
-        f" ({seconds}, the rest for sensitivity)."
+        f" ({seconds}, the rest for lowering, the same-input check and sensitivity)."
+    )
+
+
+def _data(reproduction: Reproduction) -> str:
+    if reproduction.recording is None:
+        return "and streams that this project makes from seeds"
+    return (
+        "that this project makes from seeds, calibrated on its own streams and run on the recording"
+        f" {reproduction.recording}, of which nothing says what is right"
     )
 
 

@@ -53,6 +53,9 @@ def reproduce(
     """
     began = time.perf_counter()
     chosen = [workload(name) for name in names] or list(WORKLOADS.values())
+    for one in chosen:
+        if recording is not None:
+            one.require(recording)
     machine = hardware or load_hardware("isca18")
     threads = threads or os.cpu_count() or 1
     networks: list[NetworkResult] = []
@@ -74,6 +77,7 @@ def reproduce(
                 rows[one.name] = list(sensitivity(ready, scheme))
     return Reproduction(
         quick=quick,
+        recording=None if recording is None else recording.name,
         hardware=machine.name,
         networks=networks,
         same_input=drawn,

@@ -17,7 +17,10 @@ from reuse_compiler.backend.accelerator.program import Program
 from reuse_compiler.reproduce.documents import SameInput
 from reuse_compiler.reproduce.paper import speedup_bound
 
-__all__ = ["drawn_trace", "same_input"]
+__all__ = ["DRAWN_FRAMES", "drawn_trace", "same_input"]
+
+DRAWN_FRAMES = 32
+"""So many that the rate of a small layer is close to what was asked for."""
 
 
 def drawn_trace(program: Program, reuse: float, frames: int, seed: int = 0) -> NDArray[np.int64]:
@@ -57,12 +60,12 @@ def _delta(
     )
 
 
-def same_input(network: str, program: Program, hardware: Hardware, reuse: float, frames: int = 8) -> SameInput:
+def same_input(network: str, program: Program, hardware: Hardware, reuse: float) -> SameInput:
     """Costs of `program` at the rate `reuse`, in a sequence that runs already."""
     model = CostModel(program, hardware)
-    model.add(drawn_trace(program, reuse, frames))
+    model.add(drawn_trace(program, reuse, DRAWN_FRAMES))
     costs = model.costs()
-    macs = sum(info.macs for info in program.layers) * frames
+    macs = sum(info.macs for info in program.layers) * DRAWN_FRAMES
     done = sum(layer.macs_done for layer in costs.layers)
     return SameInput(
         network=network,

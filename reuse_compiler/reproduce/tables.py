@@ -58,6 +58,7 @@ def overview(reproduction: Reproduction) -> Table:
                 "",
                 "",
                 "",
+                "",
                 _percent(fmean(total.similarity for total in totals)),
                 _percent(fmean(total.reuse for total in totals)),
                 _percent(fmean(total.reuse_nonzero for total in totals)),
@@ -68,6 +69,7 @@ def overview(reproduction: Reproduction) -> Table:
     rows.append(
         (
             "paper, mean",
+            "",
             "",
             "",
             "",
@@ -85,6 +87,7 @@ def overview(reproduction: Reproduction) -> Table:
             "clusters",
             "parameters",
             "MACs a frame",
+            "frames",
             "similarity %",
             "reuse %",
             "without zeros %",
@@ -93,12 +96,12 @@ def overview(reproduction: Reproduction) -> Table:
         ),
         tuple(rows),
         "The paper's scheme: linear quantizers of as many clusters as the paper's, over the range that calibration data"
-        " showed, run on data of held-out seeds. *Without zeros* leaves out what was skipped where the input is exactly 0.0:"
+        " showed, run on other data than that. *Without zeros* leaves out what was skipped where the input is exactly 0.0:"
         " a machine that skips zeros saves that without any reuse. The paper's sets, of which it is not known which value"
         f" belongs to which network: similarity {_set(paper.SIMILARITY)}, reuse {_set(paper.REUSE)}. Reuse that large bounds"
         f" a machine that is bound by its multipliers at {_bounds()}, {_mean_bound():.2f} on average: the remembered"
         f" {paper.SPEEDUP.values[0]:g} exceeds that.",
-        spare=("MACs a frame", "parameters", "clusters", "without zeros %"),
+        spare=("frames", "MACs a frame", "parameters", "clusters", "without zeros %"),
     )
 
 
@@ -109,6 +112,7 @@ def _overview_row(network: NetworkResult, report: Report) -> tuple[str, ...]:
         network.runs[0].quantizers.partition(" ")[0],
         f"{network.parameters:,}",
         f"{network.macs:,}",
+        f"{total.frames:,}",
         _percent(total.similarity),
         _percent(total.reuse),
         _percent(total.reuse_nonzero),
@@ -163,7 +167,7 @@ def accuracy(reproduction: Reproduction) -> Table:
         " it was fitted to, other held-out seeds: 1 % of frames, labels or clips, and of the steering angle the network's own"
         " error against geometry, 0.0042 rad. *Relative RMSE* is of the outputs against fp32.",
         frozenset({0, 1, 2, 3}),
-        ("paper, fp32", "relative RMSE", "metric, %", "without zeros %", "recording", "energy saving %", "fp32"),
+        ("paper, fp32", "metric, %", "without zeros %", "energy saving %", "fp32", "recording", "relative RMSE"),
     )
 
 
@@ -260,7 +264,7 @@ def energy(reproduction: Reproduction) -> Table:
                     kind,
                     *(_percent(value / whole) for value in spent.values()),
                     _percent(total / whole),
-                    f"{total / frames / 1e6:,.4g}",
+                    _digits(total / frames / 1e6),
                 )
             )
     components = list(reproduction.networks[0].runs[0].report.totals.energy_pj.baseline)
@@ -329,7 +333,8 @@ def processors(reproduction: Reproduction) -> Table:
         "Beside the accelerator with reuse. This machine's CPU runs stock onnxruntime, batch 1; its energy is read from RAPL,"
         " and `–` says that the machine has none that may be read. The roofline is a model, not a measurement; its constants"
         " are in `reuse_compiler/reproduce/processors.py`, and layers that are bound by arithmetic are taken at the peak rate,"
-        " which no library reaches. Below 1 the other machine is faster: on C3D both are than 64 GMAC/s can be. The paper's"
+        " which no library reaches. Below 1 the other machine is faster than this accelerator, whose 128 lanes do 64 GMAC/s"
+        " at most. The paper's"
         " own ratios are [unknown].",
         frozenset({0, 1, 2}),
         ("how", "times the energy"),
@@ -348,11 +353,16 @@ def _frame_costs(report: Report, kind: str = "reuse") -> tuple[float, float]:
 
 def _costs(seconds: float, joules: float | None, of_seconds: float, of_joules: float) -> tuple[str, ...]:
     return (
-        f"{seconds * 1e3:,.4g}",
-        _NOTHING if joules is None else f"{joules * 1e3:,.4g}",
-        f"{seconds / of_seconds:,.3g}",
-        _NOTHING if joules is None else f"{joules / of_joules:,.3g}",
+        _digits(seconds * 1e3),
+        _NOTHING if joules is None else _digits(joules * 1e3),
+        _digits(seconds / of_seconds),
+        _NOTHING if joules is None else _digits(joules / of_joules),
     )
+
+
+def _digits(value: float) -> str:
+    """Four digits, and never an exponent above a thousand."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def same_input(reproduction: Reproduction) -> Table:

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reuse_compiler.errors import ReuseError
+from reuse_compiler.errors import ReuseError, StreamError
 
 __all__ = ["WORKLOADS", "Recording", "Score", "Workload", "workload"]
 
@@ -59,6 +59,8 @@ class Workload:
     budget : str
         A loss of 1 %, as :mod:`reuse_compiler.budget` has it; of the steering angle, whose deviation is another on every
         drive, the network's own error in radians. Empty where the weights are not trained.
+    takes : {"sound", "video"}
+        What recordings of the user's own it takes.
     counted : bool
         Whether it counts in the averages over the paper's networks.
     full, quick : Sizes
@@ -70,6 +72,7 @@ class Workload:
     clusters: int
     metric: str
     budget: str
+    takes: Literal["sound", "video"]
     counted: bool
     full: Sizes
     quick: Sizes
@@ -79,6 +82,16 @@ class Workload:
     _evaluation: Callable[[Any, int], Recording]
     _others: Callable[[Any, int], list[Recording]]
     _opened: Callable[[Any, Path], Frames]
+
+    def require(self, path: Path) -> None:
+        """StreamError where `path` is no recording that the network takes: its first frame is read."""
+        try:
+            next(iter(self._opened(self._place(), path)), None)
+        except StreamError as error:
+            others = ", ".join(one.name for one in WORKLOADS.values() if one.takes == self.takes)
+            raise StreamError(
+                f"{error} ({self.takes} is what {others} take: name the networks that are to run)"
+            ) from error
 
     @contextmanager
     def file(self) -> Iterator[Path]:
@@ -109,7 +122,7 @@ class Workload:
         return self._others(self._place(), sizes.evaluation)
 
     def opened(self, path: Path) -> Recording:
-        """A recording of the user's own: sound or video, by the network. StreamError where it is none."""
+        """A recording of the user's own: sound or video, by the network."""
         return Recording(path.name, lambda: self._opened(self._place(), path))
 
 
@@ -183,6 +196,7 @@ WORKLOADS: dict[str, Workload] = {
             clusters=16,
             metric="frame accuracy",
             budget="labels.argmax<=0.01",
+            takes="sound",
             counted=True,
             full=Sizes(6, 8, 400),
             quick=Sizes(2, 2, 100),
@@ -200,6 +214,7 @@ WORKLOADS: dict[str, Workload] = {
             clusters=16,
             metric="1 - label error rate",
             budget="reuse_compiler.models.eesen.loss:label_loss<=0.01",
+            takes="sound",
             counted=True,
             full=Sizes(12, 24, 3),
             quick=Sizes(2, 2, 1),
@@ -217,6 +232,7 @@ WORKLOADS: dict[str, Workload] = {
             clusters=32,
             metric="",
             budget="",
+            takes="video",
             counted=True,
             full=Sizes(2, 2, 2),
             quick=Sizes(1, 2, 0),
@@ -234,6 +250,7 @@ WORKLOADS: dict[str, Workload] = {
             clusters=32,
             metric="top-1 accuracy",
             budget="labels.argmax<=0.01",
+            takes="video",
             counted=False,
             full=Sizes(40, 60, 12),
             quick=Sizes(6, 6, 2),
@@ -251,6 +268,7 @@ WORKLOADS: dict[str, Workload] = {
             clusters=32,
             metric="R2 of the angle",
             budget="rmse:steering<=0.0042",
+            takes="video",
             counted=True,
             full=Sizes(300, 300, 60),
             quick=Sizes(150, 300, 20),

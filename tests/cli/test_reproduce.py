@@ -57,4 +57,11 @@ def test_places_that_cannot_be_written_are_told_before_the_work(invoke: Invoke, 
 def test_a_recording_that_is_none_is_one_line(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "drive.mp4").write_text("no video")
     complaint = invoke("reproduce", "autopilot", "--quick", "--recording", tmp_path / "drive.mp4").complaint
-    assert "drive.mp4" in complaint
+    assert "drive.mp4" in complaint and "video is what c3d, c3d-small, autopilot take" in complaint
+
+
+def test_a_file_of_another_kind_is_not_overwritten(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text('{"format_version": 1}')
+    assert "not a reproduction" in invoke("reproduce", "autopilot", "--quick", "-o", tmp_path / "plan.md").complaint
+    assert (tmp_path / "plan.json").read_text() == '{"format_version": 1}'
+    assert not (tmp_path / "plan.md").exists()

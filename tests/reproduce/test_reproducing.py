@@ -65,6 +65,17 @@ def test_a_narrow_terminal_can_do_without_columns_that_are_there(quick: Reproduc
         assert table.columns[0] not in table.spare
 
 
+def test_a_recording_of_ones_own_is_named(quick: Reproduction) -> None:
+    text = page(quick.model_copy(update={"recording": "drive.mp4"}), "reusec reproduce", {})
+    assert "run on the recording drive.mp4, of which nothing says what is right" in text
+
+
+def test_the_levers_begin_where_the_same_input_check_is(quick: Reproduction) -> None:
+    (drawn,), as_it_is = quick.same_input, quick.levers[0]
+    assert as_it_is.speedup == {"autopilot": drawn.speedup}
+    assert as_it_is.energy_saving == {"autopilot": drawn.energy_saving}
+
+
 def test_what_is_the_papers_has_a_tag(quick: Reproduction) -> None:
     for table in (tables.overview(quick), tables.same_input(quick)):
         row = next(row for row in table.rows if row[0].startswith("paper"))
