@@ -69,13 +69,14 @@ def gather(compiled: CompiledDirectory, report: Report, recording: Recording | N
     """Gather what the page shows.
 
     Raises ModelError where the original model is gone, or is another one by now; HardwareError where the report is of
-    another program; ReuseError where it is of another model.
+    another program; ReuseError where it is of another model, or of another plan.
     """
     if report.model.sha256 != compiled.plan.model.sha256:
         raise ReuseError(
             f"the report is of a model with sha256 {report.model.sha256}, {compiled.path} was compiled from"
             f" {compiled.plan.model.sha256}: give the report of this folder"
         )
+    _require_plan(compiled, report)
     original = compiled.original()
     names = {layer.name: number for number, layer in enumerate(report.layers)}
     hardware = report_hardware(report.hardware)
@@ -93,6 +94,18 @@ def gather(compiled: CompiledDirectory, report: Report, recording: Recording | N
         components=list(COMPONENTS),
         recording=None if recording is None else asdict(recording),
     )
+
+
+def _require_plan(compiled: CompiledDirectory, report: Report) -> None:
+    """ReuseError naming the first layer whose quantizer in the report is not that of the program."""
+    lowered = {info.name: info for info in compiled.program.layers if info.backend == "reuse"}
+    for layer in report.layers:
+        info = lowered.get(layer.name)
+        if info is not None and (layer.clusters, layer.step) != (info.clusters, info.step):
+            raise ReuseError(
+                f"layer {layer.name}: the report has {layer.clusters} clusters with step {layer.step}, {compiled.path}"
+                f" {info.clusters} with step {info.step}: give a report of a run of this folder"
+            )
 
 
 def drawn(model: ir.Model, layers: Mapping[str, int]) -> dict[str, Any]:

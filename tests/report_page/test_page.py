@@ -82,6 +82,13 @@ def test_the_report_of_another_model_is_refused(compiled: CompiledDirectory) -> 
         gather(compiled, other)
 
 
+def test_the_report_of_another_plan_is_refused(compiled: CompiledDirectory) -> None:
+    found = require_report(compiled)
+    layers = [layer.model_copy(update={"step": layer.step and 2 * layer.step}) for layer in found.layers]
+    with pytest.raises(ReuseError, match="give a report of a run of this folder"):
+        gather(compiled, found.model_copy(update={"layers": layers}))
+
+
 def test_layers_belong_to_the_node_of_their_name_or_of_its_beginning() -> None:
     nodes = [
         onnx.helper.make_node("Relu", [f"t{i}"], [f"t{i + 1}"], name) for i, name in enumerate(("lstm", "lstm.h", "c"))
