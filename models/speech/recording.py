@@ -20,6 +20,8 @@ def of_wav(path: str | Path) -> NDArray[np.float32]:
     """The samples of a wav file, float32 [n] in [-1, 1], mono and at 16 kHz. Raises StreamError if it cannot be read."""
     try:
         rate, data = wavfile.read(path)
+    except FileNotFoundError as error:
+        raise StreamError(f"{path}: no such file: check the name") from error
     except (OSError, ValueError) as error:
         raise StreamError(f"{path}: not a readable wav file ({error}): convert it to 16-bit PCM") from error
     samples = _scaled(data)
