@@ -42,7 +42,8 @@ def _shape(model: Model, node: ir.Node, sites: list[Site]) -> LayerShape:
 
 
 def _dims(value: ir.Value) -> tuple[int, ...]:
-    return tuple(int(dim) for dim in value.shape or ())  # type: ignore[arg-type]
+    assert value.shape is not None
+    return tuple(value.shape.numpy())
 
 
 def _parameters(model: Model, site: Site) -> int:
