@@ -25,6 +25,7 @@ from reuse_compiler.files import sha256
 from reuse_compiler.frontend import TensorSpec
 from reuse_compiler.guard_plan import GuardPlan
 from reuse_compiler.model_format import check_format
+from reuse_compiler.native.link_convs import LinkConvs
 from reuse_compiler.native.never_faster import never_faster
 from reuse_compiler.native.watch import Watch
 from reuse_compiler.onnx_file import read_model
@@ -162,7 +163,6 @@ class ReuseNetwork:
             sites = {slot.site for slot in slots}
             self.schedule = None if self.schedule is None else self.schedule.of_sites(sites)
             self.guard = None if self.guard is None else self.guard.of(sites)
-        self._session = open_session(source, threads, self._name, kernels, spin=costs is not None or spin)
         self.sites = tuple(slot.site for slot in slots)
         self.nodes = {slot.site: _state_names(slot) for slot in slots if not slot.reverse}
         self.rows = [kept.index(site) for site in self.nodes]
@@ -182,10 +182,18 @@ class ReuseNetwork:
         self.quantizers = {slot.site: slot.quantizer for slot in slots}
         self.layers = {slot.site: str(slot.node.name) for slot in slots}
         self._native = frozenset(slot.site for slot in slots if kernels and has_kernel(kernels, slot.node.op_type))
+        self._session = self._opened(source, spin=costs is not None or spin)
         self._turns = {} if self.schedule is None else self.schedule.turns
         self._refreshers: dict[tuple[str, ...], ort.InferenceSession] = {}
         for turn in self.refresh_turns if self.schedule is not None else ():
             self._refresher(turn)  # now, since no frame is to wait for it
+
+    def _opened(self, source: str | bytes | ir.Model, *, spin: bool) -> ort.InferenceSession:
+        if self.watched:
+            linked = self._ir.clone()
+            if LinkConvs()(linked).modified:
+                source = linked
+        return open_session(source, self._threads, self._name, self.kernels, spin=spin)
 
     @property
     def watched(self) -> bool:

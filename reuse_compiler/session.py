@@ -354,7 +354,12 @@ class Session:
         """Zero indices and the bias as linear output."""
         for name, value in self._network.initial.items():
             np.copyto(self._past[name], value)
+        self._changed_outside()
         self._drift.reset()
+
+    def _changed_outside(self) -> None:
+        if self._watch is not None:
+            self._watch.forget()
 
     def refresh(self) -> None:
         """Compute the linear outputs anew from the held indices: removes rounding drift, changes no index."""
@@ -367,6 +372,7 @@ class Session:
             return
         for name, value in self._network.linear_from_index(turn, self._past).items():
             np.copyto(self._past[name], value)
+        self._changed_outside()
         order = list(self._network.nodes)
         linear = [self._past[self._network.nodes[site].past_linear] for site in turn]
         self._drift.refreshed(linear, [order.index(site) for site in turn])
@@ -405,6 +411,7 @@ class Session:
             )
         for name, array in held.items():
             np.copyto(array, state.arrays[name])
+        self._changed_outside()
         self._drift.squares[:] = state.arrays[_DRIFT][self._network.rows]
 
     def fork(self) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,11 +25,14 @@ RECORD = np.dtype(
         ("sparse", np.int64),
         ("nanoseconds", np.float64),
         ("squares", np.float64),
+        ("row_largest", np.uint64),
+        ("whole", np.int64),
     ]
 )
 """One site: inputs that changed and inputs at an end of the range in the last frame; the most of the latter that the guard
 allows, below 0 where it does not watch; frames, those of them with lists of changes, and nanoseconds since they were last
-set to 0; and the sum of :class:`~reuse_compiler.drift.Drift`."""
+set to 0; the sum of :class:`~reuse_compiler.drift.Drift`; of CONVs, where the largest linear output of each row is kept; and
+whether state was changed from outside, so that a kernel looks at all of it."""
 
 _TOTALS = np.dtype([("changed", np.int64), ("overdue", np.int32), ("clipped", np.int32)])
 
@@ -77,6 +81,10 @@ class Watch:
         for site, limit in limits.items():
             self.records["clip_limit"][self._order[site]] = limit
         self._words = self.totals.view(np.int64)
+        rows = {site: np.zeros(math.prod(held[0].shape[:-2]), np.float32) for site, held in linear.items()}
+        for site, largest in rows.items():
+            self.records["row_largest"][self._order[site]] = largest.ctypes.data
+        self.forget()
         lend = opened(library).reuse_watch
         addresses = []
         for site, number in self._order.items():
@@ -85,7 +93,11 @@ class Watch:
                 lend(buffer.ctypes.data, record)
                 addresses.append(buffer.ctypes.data)
         # The arrays live as long as anybody may write to them.
-        weakref.finalize(self, _take_back, lend, addresses, (self.totals, self.records, dict(linear)))
+        weakref.finalize(self, _take_back, lend, addresses, (self.totals, self.records, rows, dict(linear)))
+
+    def forget(self) -> None:
+        """After state was changed from outside: kernels look at all of it in the next frame."""
+        self.records["whole"] = 1
 
     def begin(self) -> None:
         """Before a frame."""

@@ -9,7 +9,7 @@ namespace reuse {
 namespace {
 
 // Nanoseconds on one core, to tell what is worth a thread: the order of magnitude is enough.
-constexpr double kQuantize = 0.2, kActivate = 0.2;
+constexpr double kQuantize = 0.2, kActivate = 0.2, kLargest = 0.03;
 // The same of the loops: a pixel and each segment of it, and a product of a change with each vector of outputs, whose
 // weights are near or far. Measured on layers of 1 to 256 channels.
 constexpr double kPixel = 14, kSegment = 4, kProduct = 0.12, kVector = 0.26, kFarVector = 0.45, kDenseVector = 0.13, kDepthwise = 0.3;
@@ -94,6 +94,7 @@ std::size_t Conv::quantize_rows(const ConvFrame& frame, std::size_t row, std::si
     const bool moves = channels > 1;
     const std::size_t at_once = moves ? rows_at_once(count) : 1;
     std::size_t changed = 0;
+    for (; frame.linked && row < last; ++row) changed += quantize_moved(frame, row, working, clipped);
     while (row < last) {
         // Some rows of one image: of each channel they lie side by side.
         const std::size_t some = std::min({at_once, last - row, rows - row % rows});
@@ -116,6 +117,49 @@ std::size_t Conv::quantize_row(const ConvFrame& frame, const float* x, std::size
     const Run run{x, (char*)frame.index + row * count * quantizer_.index_bytes(), nullptr, 0, count,
             groups_ == 1 && !depthwise_ ? working.bits + row * working.row_bits : nullptr, frame.clipped ? &clipped : nullptr};
     const std::size_t changed = quantizer_(run, working.of_row(row));
+    list_row(row, changed, working);
+    return changed;
+}
+
+// The same where x is the activation of linear outputs, and some of its pixels alone may have changed: where x is as before,
+// so is its index.
+std::size_t Conv::quantize_moved(const ConvFrame& frame, std::size_t row, const Working& working, std::size_t& clipped) const {
+    const std::size_t channels = shape_.channels, width = (std::size_t)shape_.input[2], count = width * channels;
+    const float* linear = frame.x + row * count;
+    float* x = (float*)working.own;
+    const std::uint8_t* moved = frame.moved ? frame.moved + row * width : nullptr;
+    char* index = (char*)frame.index + row * count * quantizer_.index_bytes();
+    std::uint8_t* bits = groups_ == 1 && !depthwise_ ? working.bits + row * working.row_bits : nullptr;
+    if (bits) std::memset(bits, 0, working.row_bits);
+    const Changes changes = working.of_row(row);
+    std::size_t changed = 0, done = 0;
+    for (std::size_t pixel = 0; pixel < width;) {
+        std::size_t end = width;
+        if (moved) {
+            const void* found = std::memchr(moved + pixel, 1, width - pixel);
+            if (!found) break;
+            pixel = (std::size_t)((const std::uint8_t*)found - moved);
+            const void* still = std::memchr(moved + pixel, 0, width - pixel);
+            if (still) end = (std::size_t)((const std::uint8_t*)still - moved);
+        }
+        // Whole blocks of inputs, so that their bits are whole bytes.
+        const std::size_t first = std::max(done, pixel * channels / kBlock * kBlock);
+        done = std::min(up_to(end * channels, kBlock), count);
+        pixel = end;
+        if (first >= done) continue;
+        kernels().activate(linear + first, x + first, done - first, frame.before.slope, frame.before.maximum);
+        void* own = index + first * quantizer_.index_bytes();
+        if (frame.clipped && moved) clipped -= quantizer_.at_ends(own, done - first);
+        const Run run{x + first, own, nullptr, 0, done - first, bits ? bits + first / 8 : nullptr,
+                      frame.clipped ? &clipped : nullptr, (std::uint32_t)first};
+        changed += quantizer_(run, {changes.inputs + changed, changes.deltas + changed});
+    }
+    list_row(row, changed, working);
+    return changed;
+}
+
+void Conv::list_row(std::size_t row, std::size_t changed, const Working& working) const {
+    const std::size_t channels = shape_.channels;
     working.changed[row] = (std::uint32_t)changed;
     working.wanted[row] = 0;
     if (changed) {
@@ -129,7 +173,6 @@ std::size_t Conv::quantize_row(const ConvFrame& frame, const float* x, std::size
     } else {
         split_groups(row, changed, working);
     }
-    return changed;
 }
 
 // The changes of a row by group, each in the order of the pixels, inputs counted within the group.
@@ -259,6 +302,9 @@ void Conv::correct_row(const ConvFrame& frame, std::size_t row, std::size_t bloc
         call.first = planned.first;
         call.last = planned.last;
         call.linear = frame.linear + row * (std::size_t)shape_.output[2] * shape_.outputs + group * group_outputs_ + output;
+        call.touched = frame.touched && !block ? frame.touched + row * (std::size_t)shape_.output[2] : nullptr;
+        if (call.touched && planned.method != Method::kSparse)
+            std::memset(call.touched + planned.first, 1, (std::size_t)(planned.last - planned.first));
         auto flush = [&] {
             if (!call.segment_count) return;
             switch (planned.method) {
@@ -286,16 +332,28 @@ void Conv::correct_row(const ConvFrame& frame, std::size_t row, std::size_t bloc
     }
 }
 
-// y of some rows of one image; returns max |linear output|.
-float Conv::activate_rows(const ConvFrame& frame, std::size_t row, std::size_t last) const {
+// y of some rows of one image, and max |linear output|.
+void Conv::finish_rows(const ConvFrame& frame, std::size_t row, std::size_t last, const Working& working) const {
     const std::size_t width = (std::size_t)shape_.output[2], pixels = shape_.output_pixels(), rows = pixels / width;
     const std::size_t outputs = shape_.outputs, count = (last - row) * width;
     const float slope = activation_.slope, maximum = activation_.maximum;
     const float* linear = frame.linear + row * width * outputs;
-    if (outputs == 1)
-        return kernels().activate(linear, frame.y + row * width * outputs, count * outputs, slope, maximum);
+    for (std::size_t one = row; one < last; ++one) {
+        float& found = working.largest[one];
+        found = 0;
+        if (frame.y) continue;
+        const Row& planned = working.rows[one];
+        const bool known = frame.row_largest && !frame.whole && planned.first >= planned.last;
+        found = known ? frame.row_largest[one] : kernels().largest(linear + (one - row) * width * outputs, width * outputs);
+        if (frame.row_largest) frame.row_largest[one] = found;
+    }
+    if (!frame.y) return;
+    if (outputs == 1) {
+        working.largest[row] = kernels().activate(linear, frame.y + row * width * outputs, count * outputs, slope, maximum);
+        return;
+    }
     float* y = frame.y + row / rows * outputs * pixels + row % rows * width;
-    return kernels().activate_transposed(linear, y, count, outputs, pixels, slope, maximum);
+    working.largest[row] = kernels().activate_transposed(linear, y, count, outputs, pixels, slope, maximum);
 }
 
 Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const {
@@ -358,7 +416,8 @@ Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const
 
     Done done;
     done.changed = changed;
-    done.clipped = clipped;
+    done.clipped = clipped + (frame.moved ? frame.clipped_past : 0);
+    if (frame.touched) std::memset(frame.touched, 0, output_rows * (std::size_t)shape_.output[2]);
     double cost = 0;
     std::size_t sparse = 0;
     for (std::size_t row = 0; row < output_rows; ++row) {
@@ -380,7 +439,8 @@ Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const
     }
     const double outputs = (double)output_rows * shape_.output[2] * (double)shape_.outputs;
     const bool together = blocks_ == 1;  // correct a row and write it while it is in cache
-    const std::size_t cut = parts(output_rows, (together ? kActivate * outputs : 0) + cost / (double)blocks_);
+    const double finish = (frame.y ? kActivate : kLargest) * outputs;
+    const std::size_t cut = parts(output_rows, (together ? finish : 0) + cost / (double)blocks_);
     const std::size_t image_rows = (std::size_t)shape_.output[0] * (std::size_t)shape_.output[1];
     const std::size_t at_once = rows_at_once((std::size_t)shape_.output[2] * shape_.outputs);
     auto some_rows = [&](std::size_t row, std::size_t last) {
@@ -391,20 +451,18 @@ Done Conv::run(const ConvFrame& frame, const Pool& pool, Scratch& scratch) const
         for (std::size_t row = output_rows * part / cut; row < last;) {
             const std::size_t end = some_rows(row, last);
             for (std::size_t one = row; one < end; ++one) correct_row(frame, one, number / cut, working);
-            if (together) working.largest[row] = activate_rows(frame, row, end);
-            for (std::size_t one = row + 1; together && one < end; ++one) working.largest[one] = 0;
+            if (together) finish_rows(frame, row, end, working);
             row = end;
         }
     };
     if (done.changed || together) pool.run(cut * blocks_, correct);
     if (!together) {
-        const std::size_t writers = parts(output_rows, kActivate * outputs);
+        const std::size_t writers = parts(output_rows, finish);
         auto write = [&](std::size_t part) {
             const std::size_t last = output_rows * (part + 1) / writers;
             for (std::size_t row = output_rows * part / writers; row < last;) {
                 const std::size_t end = some_rows(row, last);
-                for (std::size_t one = row + 1; one < end; ++one) working.largest[one] = 0;
-                working.largest[row] = activate_rows(frame, row, end);
+                finish_rows(frame, row, end, working);
                 row = end;
             }
         };

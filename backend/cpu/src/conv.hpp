@@ -25,11 +25,22 @@ enum class Method { kSparse, kDense, kDepthwise };
 // One frame of a CONV: x [batch, channels, ..] and y [batch, outputs, ..]; index and linear, channels last, hold what the
 // frame before left and are changed in place.
 struct ConvFrame {
-    const float* x;
+    const float* x;  // or, where `linked`, the linear outputs of the CONV before, channels last
     void* index;
     float* linear;
-    float* y;
-    bool clipped;  // whether inputs at an end of the range are to be counted
+    float* y;        // null where nobody reads it
+    bool clipped;    // whether inputs at an end of the range are to be counted
+
+    // Of a CONV that reads the linear outputs of another one, and applies its activation to them.
+    bool linked = false;
+    Activation before{};
+    const std::uint8_t* moved = nullptr;  // a byte a pixel of x: 0 where x is as in the frame before; null: look at all of it
+    std::size_t clipped_past = 0;         // what the frame before counted
+    // Of a CONV that another one reads so.
+    std::uint8_t* touched = nullptr;  // a byte a pixel of y, written: 0 where it is as in the frame before
+    // By output row max |linear output|, kept from frame to frame where y is null; null where nothing is kept.
+    float* row_largest = nullptr;
+    bool whole = true;  // whether these are to be found anew
 };
 
 class Conv {
@@ -55,11 +66,13 @@ private:
                               std::size_t& clipped) const;
     std::size_t quantize_row(const ConvFrame& frame, const float* x, std::size_t row, const Working& working,
                              std::size_t& clipped) const;
+    std::size_t quantize_moved(const ConvFrame& frame, std::size_t row, const Working& working, std::size_t& clipped) const;
+    void list_row(std::size_t row, std::size_t changed, const Working& working) const;
     void split_groups(std::size_t row, std::size_t count, const Working& working) const;
     double plan_row(std::size_t row, const Working& working) const;
     void prepare_row(std::size_t row, const Working& working) const;
     void correct_row(const ConvFrame& frame, std::size_t row, std::size_t block, const Working& working) const;
-    float activate_rows(const ConvFrame& frame, std::size_t row, std::size_t last) const;
+    void finish_rows(const ConvFrame& frame, std::size_t row, std::size_t last, const Working& working) const;
     template <typename Visit>
     void for_each_input_row(std::size_t row, Visit visit) const;
 

@@ -32,6 +32,16 @@ float activate(const float* z, float* y, std::size_t count, float slope, float m
     return largest_lane(largest);
 }
 
+float largest(const float* z, std::size_t count) {
+    Vector some[4] = {};
+    std::size_t number = 0;
+    for (; number + 4 * kLanes <= count; number += 4 * kLanes)
+        for (std::size_t part = 0; part < 4; ++part) some[part] = larger(some[part], magnitude(load(z + number + part * kLanes)));
+    for (; number < count; number += kLanes)
+        some[0] = larger(some[0], magnitude(load_some(z + number, count - number < kLanes ? count - number : kLanes)));
+    return largest_lane(larger(larger(some[0], some[1]), larger(some[2], some[3])));
+}
+
 #if defined(__AVX512F__)
 
 inline void transpose(__m512 (&rows)[16]) {

@@ -21,6 +21,7 @@ const Kernels REUSE_TABLE = {
     conv_dense,
     conv_depthwise,
     activate,
+    largest,
     activate_transposed,
     gather_channels,
     lstm_cells,

@@ -6,6 +6,9 @@
 
 namespace reuse {
 
+// Inputs of a run that are quantized together.
+constexpr std::size_t kBlock = 16;
+
 // Changed inputs of a run, in order: which ones, and c(present) - c(past) of each.
 struct Changes {
     std::uint32_t* inputs;
@@ -30,6 +33,7 @@ struct Run {
     std::size_t count;
     std::uint8_t* bits = nullptr;     // null where nobody asks: a bit an input, set where it changed; 16 bytes more than needed
     std::size_t* clipped = nullptr;  // null where nobody asks: to which inputs at an end of the range are added
+    std::uint32_t first = 0;         // number of the first of them in the list of changes
 };
 
 // Some inputs of one row, and the weights that outputs of one row take them by.
@@ -55,6 +59,7 @@ struct ConvRow {
     std::uint32_t apart;    // floats from a pixel of `linear` to the next
     std::int32_t first, last;  // pixels of the output row that take a change
     float* linear;             // of the row: [pixels, outputs]
+    std::uint8_t* touched;     // null where nobody asks: a byte a pixel of the row, set where it takes a change
 };
 
 // Of recurrent_step.hpp.
@@ -81,6 +86,8 @@ struct Kernels {
     void (*conv_depthwise)(const ConvRow&);
     // y = min(max(z, z * slope), maximum); returns max |z|.
     float (*activate)(const float* z, float* y, std::size_t count, float slope, float maximum);
+    // max |z|.
+    float (*largest)(const float* z, std::size_t count);
     // The same for z [pixels, channels] into y [channels, row of `stride`].
     float (*activate_transposed)(const float* z, float* y, std::size_t pixels, std::size_t channels, std::size_t stride,
                                  float slope, float maximum);

@@ -1,4 +1,4 @@
-// ReuseConv and ReuseConvTable.
+// ReuseConv and ReuseConvTable; and for sessions that know each node's neighbours the same with links between them.
 #include <mutex>
 
 #include "attributes.hpp"
@@ -8,21 +8,32 @@
 namespace reuse {
 namespace {
 
+// How a node reads the CONV before it, and is read by the one behind it. A node with links may be given, as its last input and
+// output, which pixels of x and of y may differ from the frame before, a byte each; and it need not give y.
+struct Links {
+    bool any = false;     // whether it is a node with links
+    bool linear = false;  // x is the linear output of the CONV before, whose activation is `before`
+    Activation before{};
+};
+
 class ConvKernel : public Kernel {
 public:
     ConvKernel(Quantizer quantizer, Activation activation, std::vector<std::int64_t> strides, std::vector<std::int64_t> pads,
-               std::vector<std::int64_t> dilations, std::int64_t group, bool constant)
+               std::vector<std::int64_t> dilations, std::int64_t group, bool constant, Links links)
         : quantizer_(std::move(quantizer)),
           activation_(activation),
           strides_(std::move(strides)),
           pads_(std::move(pads)),
           dilations_(std::move(dilations)),
           group_(group),
-          constant_(constant) {}
+          constant_(constant),
+          links_(links) {}
 
     Failure compute(Call& call) override {
-        const Tensor x = call.input(0), index = call.input(1), linear = call.input(2), weights = call.input(3);
+        Tensor x = call.input(0);
+        const Tensor index = call.input(1), linear = call.input(2), weights = call.input(3);
         if (!call.failed().empty()) return {};
+        if (links_.linear) x.shape = channels_first(x.shape);
         ConvShape shape;
         Failure failed = read_shape(x, weights, shape);
         if (!failed.empty()) return failed;
@@ -45,14 +56,42 @@ public:
         thread_local Scratch scratch;
         const Clock clock;
         Record* record = record_of(present_linear);
-        const Done done = conv->run({x.floats(), present_index, (float*)present_linear, (float*)y,
-                                     record && record->clip_limit >= 0},
-                                    call.pool(), scratch);
+        ConvFrame frame{x.floats(), present_index, (float*)present_linear, (float*)y, record && record->clip_limit >= 0};
+        if (links_.any) {
+            failed = follow(call, shape, record, frame);
+            if (!failed.empty()) return failed;
+        }
+        const Done done = conv->run(frame, call.pool(), scratch);
         if (record) write_down(*record, done.changed, done.clipped, done.largest, done.sparse, clock.nanoseconds());
         return done.ok ? Failure{} : Failure("out of memory");
     }
 
 private:
+    static Shape channels_first(const Shape& last) {
+        if (last.size() < 3) return last;
+        Shape first{last[0], last.back()};
+        for (std::size_t axis = 1; axis + 1 < last.size(); ++axis) first.push_back(last[axis]);
+        return first;
+    }
+
+    // What the nodes before and behind say of a frame, and are told.
+    Failure follow(Call& call, const ConvShape& shape, Record* record, ConvFrame& frame) const {
+        const Tensor moved = call.optional_input(5);
+        frame.touched = (std::uint8_t*)call.output(3, {(std::int64_t)(shape.batch * shape.output_pixels())});
+        if (!call.failed().empty()) return call.failed();
+        frame.linked = links_.linear;
+        frame.before = links_.before;
+        if (!record) return {};
+        frame.row_largest = record->row_largest;
+        frame.whole = record->whole != 0;
+        record->whole = 0;
+        if (frame.whole || moved.type == ort::kAny) return {};
+        if (moved.size() != shape.batch * shape.input_pixels()) return "x and what moved of it differ in size: compile the model again";
+        frame.moved = (const std::uint8_t*)moved.data;
+        frame.clipped_past = (std::size_t)record->clipped;
+        return {};
+    }
+
     Failure read_shape(const Tensor& x, const Tensor& weights, ConvShape& shape) const {
         const std::size_t rank = x.shape.size();
         if (rank < 3 || rank > 5 || weights.shape.size() != rank || strides_.size() + 2 != rank || dilations_.size() + 2 != rank ||
@@ -113,11 +152,12 @@ private:
     std::vector<std::int64_t> strides_, pads_, dilations_;
     std::int64_t group_;
     bool constant_;  // W is
+    Links links_;
     std::mutex making_;
     std::shared_ptr<const Conv> conv_;
 };
 
-template <bool kTable, bool kWide>
+template <bool kTable, bool kWide, bool kLinks>
 Failure make(NodeReader& reader, const Operator&, std::unique_ptr<Kernel>& kernel) {
     Quantizer quantizer;
     Failure failed = read_quantizer(reader, "", kTable, kWide, quantizer);
@@ -125,8 +165,14 @@ Failure make(NodeReader& reader, const Operator&, std::unique_ptr<Kernel>& kerne
     const Activation activation = read_activation(reader);
     std::vector<std::int64_t> strides = reader.integers("strides"), pads = reader.integers("pads");
     std::vector<std::int64_t> dilations = reader.integers("dilations");
+    Links links;
+    links.any = kLinks;
+    if (kLinks) {
+        links.linear = reader.integer("linear") != 0;
+        links.before = {reader.real("before_slope"), reader.real("before_max")};
+    }
     kernel = std::make_unique<ConvKernel>(std::move(quantizer), activation, std::move(strides), std::move(pads),
-                                          std::move(dilations), reader.integer("group"), reader.constant(3));
+                                          std::move(dilations), reader.integer("group"), reader.constant(3), links);
     return {};
 }
 
@@ -134,11 +180,21 @@ Failure make(NodeReader& reader, const Operator&, std::unique_ptr<Kernel>& kerne
 
 const std::vector<const Operator*>& conv_operators() {
     using ort::kFloat, ort::kUint16, ort::kUint8;
-    static const Operator narrow("ReuseConv", {kFloat, kUint8, kFloat, kFloat, kFloat}, {kFloat, kUint8, kFloat}, make<false, false>);
-    static const Operator wide("ReuseConv", {kFloat, kUint16, kFloat, kFloat, kFloat}, {kFloat, kUint16, kFloat}, make<false, true>);
-    static const Operator table("ReuseConvTable", {kFloat, kUint8, kFloat, kFloat, kFloat}, {kFloat, kUint8, kFloat},
-                                make<true, false>);
-    static const std::vector<const Operator*> all{&narrow, &wide, &table};
+    using Types = std::vector<ort::ElementType>;
+    const auto given = [](ort::ElementType index) { return Types{kFloat, index, kFloat, kFloat, kFloat}; };
+    const auto made = [](ort::ElementType index) { return Types{kFloat, index, kFloat}; };
+    const auto with_pixels = [](Types types) { return types.push_back(kUint8), types; };
+    const std::size_t needed = 5;
+    static const Operator narrow("ReuseConv", given(kUint8), made(kUint8), make<false, false, false>);
+    static const Operator wide("ReuseConv", given(kUint16), made(kUint16), make<false, true, false>);
+    static const Operator table("ReuseConvTable", given(kUint8), made(kUint8), make<true, false, false>);
+    static const Operator narrow_links("LinkedConv", with_pixels(given(kUint8)), with_pixels(made(kUint8)),
+                                       make<false, false, true>, needed);
+    static const Operator wide_links("LinkedConv", with_pixels(given(kUint16)), with_pixels(made(kUint16)),
+                                     make<false, true, true>, needed);
+    static const Operator table_links("LinkedConvTable", with_pixels(given(kUint8)), with_pixels(made(kUint8)),
+                                      make<true, false, true>, needed);
+    static const std::vector<const Operator*> all{&narrow, &wide, &table, &narrow_links, &wide_links, &table_links};
     return all;
 }
 

@@ -115,13 +115,16 @@ void Call::check(ort::Status* status) {
 }
 
 Tensor Call::input(std::size_t number) {
+    const Tensor tensor = optional_input(number);
+    if (tensor.type == ort::kAny && failed_.empty()) failed_ = failure("input %zu is missing", number);
+    return tensor;
+}
+
+Tensor Call::optional_input(std::size_t number) {
     Tensor tensor;
     const ort::Value* value = nullptr;
     check(ort::input(api_, context_, number, &value));
-    if (!value) {
-        if (failed_.empty()) failed_ = failure("input %zu is missing", number);
-        return tensor;
-    }
+    if (!value) return tensor;
     std::size_t rank = 0;
     if (references_) {
         const std::int64_t* sizes = nullptr;
@@ -172,8 +175,14 @@ Pool Call::pool() const {
     return Pool(Starter::start, this);
 }
 
-Operator::Operator(const char* name, std::vector<ort::ElementType> inputs, std::vector<ort::ElementType> outputs, Make make)
-    : ort::CustomOp{}, op_name(name), input_types(std::move(inputs)), output_types(std::move(outputs)), make(make) {
+Operator::Operator(const char* name, std::vector<ort::ElementType> inputs, std::vector<ort::ElementType> outputs, Make make,
+                   std::size_t required)
+    : ort::CustomOp{},
+      op_name(name),
+      input_types(std::move(inputs)),
+      output_types(std::move(outputs)),
+      make(make),
+      required(required) {
     CustomOp& op = *this;
     op.version = ort::kApiVersion;
     op.name = [](const ort::CustomOp* one) { return self(one).op_name; };
@@ -183,8 +192,12 @@ Operator::Operator(const char* name, std::vector<ort::ElementType> inputs, std::
     op.output_type = [](const ort::CustomOp* one, std::size_t number) { return self(one).output_types[number]; };
     op.outputs = [](const ort::CustomOp* one) { return self(one).output_types.size(); };
     op.destroy = [](void* kernel) { delete static_cast<Made*>(kernel); };
-    op.input_characteristic = [](const ort::CustomOp*, std::size_t) { return ort::kRequired; };
-    op.output_characteristic = [](const ort::CustomOp*, std::size_t) { return ort::kRequired; };
+    op.input_characteristic = [](const ort::CustomOp* one, std::size_t number) {
+        return number < self(one).required ? ort::kRequired : ort::kOptional;
+    };
+    op.output_characteristic = [](const ort::CustomOp* one, std::size_t) {
+        return self(one).required == SIZE_MAX ? ort::kRequired : ort::kOptional;
+    };
     op.input_memory = [](const ort::CustomOp*, std::size_t) { return ort::kCpuMemory; };
     op.create_kernel_v2 = make_kernel;
     op.compute_v2 = run_kernel;

@@ -104,7 +104,9 @@ public:
         : api_(api), references_(references), context_(context) {}
 
     Tensor input(std::size_t number);
-    // An output of that shape.
+    // The same of one that need not be given: of type kAny where it is not.
+    Tensor optional_input(std::size_t number);
+    // An output of that shape; null where it need not be given and nobody reads it.
     void* output(std::size_t number, const Shape& shape);
     // An output that continues an input: the memory of the input where the caller bound both to one, else a copy of it.
     void* continued(std::size_t number, const Tensor& past, std::size_t element_bytes);
@@ -135,11 +137,14 @@ public:
 struct Operator : ort::CustomOp {
     using Make = Failure (*)(NodeReader&, const Operator&, std::unique_ptr<Kernel>&);
 
-    Operator(const char* name, std::vector<ort::ElementType> inputs, std::vector<ort::ElementType> outputs, Make make);
+    // The first `required` inputs must be given; outputs need not where some inputs need not.
+    Operator(const char* name, std::vector<ort::ElementType> inputs, std::vector<ort::ElementType> outputs, Make make,
+             std::size_t required = SIZE_MAX);
 
     const char* op_name;
     std::vector<ort::ElementType> input_types, output_types;
     Make make;
+    std::size_t required;
 };
 
 // The operators, one list for each file that has some.

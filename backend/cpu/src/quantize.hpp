@@ -11,8 +11,6 @@
 namespace reuse {
 namespace {
 
-constexpr std::size_t kBlock = 16;
-
 inline void store_bits(std::uint8_t* to, std::size_t start, std::uint32_t bits) {
     to[start / 8] = (std::uint8_t)bits;
     to[start / 8 + 1] = (std::uint8_t)(bits >> 8);
@@ -62,7 +60,7 @@ std::size_t quantize_plain(const Scale& scale, const Run& run, const Changes& ch
             float delta;
             const float deadband = run.deadband ? run.deadband[input] : run.deadband_all;
             const bool changed = quantize_one(scale, run.x[input], index[input], deadband, delta);
-            changes.inputs[count] = (std::uint32_t)input;
+            changes.inputs[count] = run.first + (std::uint32_t)input;
             changes.deltas[count] = delta;
             count += changed;
             bits |= (std::uint32_t)changed << (input - start);
@@ -91,7 +89,8 @@ std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& c
     const __m512 step = _mm512_set1_ps(scale.step), inverse = _mm512_set1_ps(scale.inv_step);
     const __m512 zero = _mm512_set1_ps(scale.zero), top = _mm512_set1_ps(scale.top), nothing = _mm512_setzero_ps();
     const __m512 everywhere = _mm512_set1_ps(run.deadband_all);
-    __m512i input = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    __m512i input = _mm512_add_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+                                     _mm512_set1_epi32((int)run.first));
     const __m512i low_end = _mm512_set1_epi32(scale.low_end), high_end = _mm512_set1_epi32(scale.high_end);
     Index* index = (Index*)run.index;
     std::size_t count = 0, start = 0, clipped = 0;
@@ -204,7 +203,7 @@ std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& c
             const Integers moved = present != past;
             const std::uint32_t bits = bits_of(moved);
             const Vector delta = (nearest - zero) * step - past_value;
-            count = append(changes, count, (std::uint32_t)here, delta, bits);
+            count = append(changes, count, run.first + (std::uint32_t)here, delta, bits);
             block |= bits << part;
             kept = __builtin_convertvector(present, Indices<Index>);
             std::memcpy(index + here, &kept, sizeof kept);

@@ -29,6 +29,11 @@ public:
         return made;
     }
 
+    // How many of `count` indices are at an end of the range.
+    std::size_t at_ends(const void* index, std::size_t count) const {
+        return wide_ ? count_ends((const std::uint16_t*)index, count) : count_ends((const std::uint8_t*)index, count);
+    }
+
     bool wide() const { return wide_; }
     std::size_t index_bytes() const { return wide_ ? 2 : 1; }
     std::size_t deadbands() const { return deadband_.size(); }
@@ -42,14 +47,14 @@ public:
             deadband_.push_back(deadband_[number - channels]);
     }
 
-    // Quantizes a run that starts at the first channel of a pixel; the changes have room for the run and 16 more.
+    // Quantizes a run whose `first` counts from the first channel of a pixel; the changes have room for the run and 16 more.
     std::size_t operator()(Run run, const Changes& changes) const {
         Scale scale = scale_;
         if (!centroids_.empty()) {
             scale.centroids = centroids_.data();
             scale.boundaries = boundaries_.data();
         }
-        run.deadband = deadband_.size() > 1 ? deadband_.data() : nullptr;
+        run.deadband = deadband_.size() > 1 ? deadband_.data() + run.first : nullptr;
         run.deadband_all = deadband_.empty() ? -1.0f : deadband_[0];
         return (wide_ ? kernels().quantize_uint16 : kernels().quantize_uint8)(scale, run, changes);
     }
@@ -58,6 +63,14 @@ private:
     explicit Quantizer(std::vector<float> deadband) : deadband_(std::move(deadband)) {
         for (float& one : deadband_)
             if (!(one > 0)) one = -1.0f;  // the past index is not consulted
+    }
+
+    template <typename Index>
+    std::size_t count_ends(const Index* index, std::size_t count) const {
+        std::size_t found = 0;
+        for (std::size_t number = 0; number < count; ++number)
+            found += (index[number] == scale_.low_end) | (index[number] == scale_.high_end);
+        return found;
     }
 
     Scale scale_{};

@@ -109,6 +109,7 @@ void conv_sparse(const ConvRow& row) {
             const Window window(row, 0, pixel);
             if (window.last <= window.first || before.changes[window.first] == before.changes[window.last]) continue;
         }
+        std::size_t count = 0;
         float* linear = row.linear + (std::size_t)pixel * row.apart;
         for (std::size_t number = 0; number < row.segment_count; ++number) {
             const Segment& segment = row.segments[number];
@@ -119,6 +120,7 @@ void conv_sparse(const ConvRow& row) {
                 (std::uint32_t)(segment.weights - weights) - (std::uint32_t)window.start * row.channels * row.padded;
             std::size_t from = segment.starts[window.first];
             const std::size_t to = segment.starts[window.last];
+            count += to - from;
             while (to - from > Taken::kRoom - taken.count) {
                 const std::size_t some = Taken::kRoom - taken.count;
                 copy_moved(segment.offsets + from, segment.deltas + from, some, moved, taken);
@@ -128,6 +130,7 @@ void conv_sparse(const ConvRow& row) {
             copy_moved(segment.offsets + from, segment.deltas + from, to - from, moved, taken);
         }
         add_all(taken, weights, row.outputs, linear);
+        if (row.touched && count) row.touched[pixel] = 1;
     }
 }
 

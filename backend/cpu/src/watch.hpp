@@ -24,6 +24,9 @@ struct Record {
     std::int64_t sparse;      // of them: with lists of changes
     double nanoseconds;
     double squares;           // sum of max |linear output|^2 over the frames since the last refresh; see drift.py
+    float* row_largest;       // of a CONV: by row of its linear outputs max |linear output|, kept from frame to frame; null where
+                              // nobody lends it
+    std::int64_t whole;       // not 0: state was changed from outside, so that nothing is known of the frame before; set to 0
 };
 
 // The record lent for the site whose linear outputs are kept at that address; null where there is none.
