@@ -181,6 +181,7 @@ class ReuseNetwork:
         self.read_by_sites = _sources([slot.node.inputs[0] for slot in slots])
         self.quantizers = {slot.site: slot.quantizer for slot in slots}
         self.layers = {slot.site: str(slot.node.name) for slot in slots}
+        self._before = {slot.site: _node_before(slot) for slot in slots}
         self._native = frozenset(slot.site for slot in slots if kernels and has_kernel(kernels, slot.node.op_type))
         self._session = self._opened(source, spin=costs is not None or spin)
         self._turns = {} if self.schedule is None else self.schedule.turns
@@ -274,6 +275,11 @@ class ReuseNetwork:
         """Input elements of all reuse sites in a frame."""
         return sum(self.sizes.values())
 
+    def followed(self, sites: Iterable[str]) -> set[str]:
+        """`sites`, and those that read what they give."""
+        chosen = set(sites)
+        return chosen | {site for site, before in self._before.items() if before in chosen}
+
     def refresh_turn(self, frame: int) -> tuple[str, ...]:
         """The sites whose turn comes after `frame` of a round of the schedule."""
         return self._turns.get(frame, ())
@@ -323,6 +329,12 @@ def _schedule(properties: Mapping[str, str], slots: Sequence[Slot]) -> RefreshSc
 def _guard(properties: Mapping[str, str], slots: Sequence[Slot]) -> GuardPlan | None:
     text = properties.get("reuse.guard")
     return None if text is None else GuardPlan.from_metadata(text, [slot.site for slot in slots])
+
+
+def _node_before(slot: Slot) -> str | None:
+    x = slot.node.inputs[0]
+    producer = None if x is None else x.producer()
+    return None if producer is None else str(producer.name)
 
 
 def _state_names(slot: Slot) -> StateNames:

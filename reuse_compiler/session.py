@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from reuse_compiler.backend.cpu import library
 from reuse_compiler.drift import Drift
-from reuse_compiler.errors import ReuseError
+from reuse_compiler.errors import ModelError, ReuseError
 from reuse_compiler.feedback import Feedback
 from reuse_compiler.frontend import TensorSpec
 from reuse_compiler.guard import Guard, count_clipped
@@ -319,7 +319,11 @@ class Session:
         return count_clipped(index, self._network.quantizers[site]) / index.size
 
     def _advance(self, arrays: Arrays) -> Arrays:
-        values: Arrays = self._step(arrays)
+        try:
+            values: Arrays = self._step(arrays)
+        except ModelError:
+            self._changed_outside()  # some layers have seen the frame, and others have not
+            raise
         if not self._swaps:
             return values
         self._swap()
@@ -357,9 +361,10 @@ class Session:
         self._changed_outside()
         self._drift.reset()
 
-    def _changed_outside(self) -> None:
+    def _changed_outside(self, sites: Iterable[str] | None = None) -> None:
+        """Tell the kernels of `sites`, of all by default, that what they know of the frame before does not hold."""
         if self._watch is not None:
-            self._watch.forget()
+            self._watch.forget(sites)
 
     def refresh(self) -> None:
         """Compute the linear outputs anew from the held indices: removes rounding drift, changes no index."""
@@ -372,7 +377,7 @@ class Session:
             return
         for name, value in self._network.linear_from_index(turn, self._past).items():
             np.copyto(self._past[name], value)
-        self._changed_outside()
+        self._changed_outside(self._network.followed(turn))
         order = list(self._network.nodes)
         linear = [self._past[self._network.nodes[site].past_linear] for site in turn]
         self._drift.refreshed(linear, [order.index(site) for site in turn])

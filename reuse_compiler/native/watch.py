@@ -95,9 +95,10 @@ class Watch:
         # The arrays live as long as anybody may write to them.
         weakref.finalize(self, _take_back, lend, addresses, (self.totals, self.records, rows, dict(linear)))
 
-    def forget(self) -> None:
-        """After state was changed from outside: kernels look at all of it in the next frame."""
-        self.records["whole"] = 1
+    def forget(self, sites: Iterable[str] | None = None) -> None:
+        """After state was changed from outside: the kernels of `sites`, by default of all, look at all of it in the next frame."""
+        chosen = slice(None) if sites is None else [self._order[site] for site in sites]
+        self.records["whole"][chosen] = 1
 
     def begin(self) -> None:
         """Before a frame."""

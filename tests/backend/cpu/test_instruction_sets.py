@@ -15,7 +15,13 @@ from tests.backend.cpu.node_cases import kernels_under_test
 ROOT = Path(__file__).resolve().parents[3]
 LIBRARY = kernels_under_test()
 SETS = ("baseline", "avx2", "avx512")
-KERNEL_TESTS = ("test_kernels_gemm.py", "test_kernels_conv.py", "test_watch.py", "test_long_run.py")
+KERNEL_TESTS = (
+    "test_kernels_gemm.py",
+    "test_kernels_conv.py",
+    "test_linked_conv.py",
+    "test_watch.py",
+    "test_long_run.py",
+)
 _SHOW = "import sys; from pathlib import Path; from reuse_compiler.backend.cpu import instruction_set;"
 _SHOW += "print(instruction_set(Path(sys.argv[1])))"
 
