@@ -8,6 +8,9 @@ changed input and output that takes it, and writes every output::
     sparse = pixels * (pixel + segment * segments) + changed * (list * inputs + vectors * taps * (product + vector * width))
     dense  = spread * inputs + vectors * taps * dense_vector * width
 
+That is of changes all over. Where they lie side by side, few pixels take one: `pixels`, and all that the dense way counts, are
+then taken times :data:`SIDE_BY_SIDE` times the share that changed.
+
 onnxruntime's takes ``call + multiply-accumulates * (conv, depthwise, fc or gemm)``. The terms that the package comes with are
 those of one core with AVX-512; :mod:`reuse_compiler.cpu_calibration` measures those of this machine.
 """
@@ -35,6 +38,9 @@ __all__ = [
 ]
 
 _LANES = 16
+
+SIDE_BY_SIDE = 2.0
+"""Output pixels that take a change over inputs that changed, both as shares, where these lie side by side."""
 
 LEAST_CHANGED = 0.05
 """Fewer changed inputs than this are not counted on."""
@@ -139,8 +145,9 @@ def stock_ns(work: LayerWork, costs: CpuCosts) -> float:
     return costs.stock_call + each * work.macs
 
 
-def reuse_ns(work: LayerWork, changed: float, costs: CpuCosts) -> float:
-    """Nanoseconds of a frame in the reuse kernel, on one core, where a share `changed` of the inputs changed."""
+def reuse_ns(work: LayerWork, changed: float, costs: CpuCosts, *, side_by_side: bool = False) -> float:
+    """Nanoseconds of a frame in the reuse kernel, on one core, where a share `changed` of the inputs changed, all over or
+    `side_by_side`."""
     each = costs.call + costs.quantize * work.inputs + costs.write * work.outputs
     if work.kind == "fc":
         return each + changed * costs.row * work.macs
@@ -148,12 +155,12 @@ def reuse_ns(work: LayerWork, changed: float, costs: CpuCosts) -> float:
     each += move * ((work.inputs if work.channels > 1 else 0) + work.outputs)
     # Products of an input and a vector of outputs, the last one of a group filled or not.
     products = work.macs / max(work.outputs, 1) * (work.outputs if work.kind == "depthwise" else work.pixels)
-    dense = costs.spread * work.inputs + products * costs.dense_vector * (
-        1 / _LANES if work.kind == "depthwise" else work.width
-    )
+    near = min(1.0, SIDE_BY_SIDE * changed) if side_by_side else 1.0
+    vectors = 1 / _LANES if work.kind == "depthwise" else work.width
+    dense = near * (costs.spread * work.inputs + products * costs.dense_vector * vectors)
     if work.kind == "depthwise":
         return each + (dense if changed else 0.0)
-    sparse = work.pixels * (costs.pixel + costs.segment * work.segments) if changed else 0.0
+    sparse = near * work.pixels * (costs.pixel + costs.segment * work.segments) if changed else 0.0
     sparse += changed * (costs.list * work.inputs + products * (costs.product + costs.vector * work.width))
     return each + min(sparse, dense)
 

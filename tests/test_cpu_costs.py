@@ -43,6 +43,8 @@ def test_more_changes_never_cost_less_and_a_break_even_is_one(
 ) -> None:
     work = conv_work(geometry(channels, outputs, size, kernel), 1)
     assert reuse_ns(work, 0.05, COSTS) <= reuse_ns(work, changed, COSTS)
+    assert reuse_ns(work, changed, COSTS, side_by_side=True) <= reuse_ns(work, changed, COSTS)
+    assert reuse_ns(work, 1.0, COSTS, side_by_side=True) == reuse_ns(work, 1.0, COSTS)
     unchanged = break_even(work, COSTS)
     if unchanged is None:
         assert reuse_ns(work, changed, COSTS) >= stock_ns(work, COSTS)
