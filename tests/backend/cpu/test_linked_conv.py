@@ -172,8 +172,9 @@ def assert_alike(linked: Session, plain: Session, frame: Arrays) -> None:
             np.testing.assert_array_equal(values[name], array)
     assert linked.changes == plain.changes
     assert linked.statistics == plain.statistics
+    assert linked._watch is not None and plain._watch is not None
     for what in ("changed", "clipped", "squares"):
-        np.testing.assert_array_equal(linked._watch.records[what], plain._watch.records[what])  # type: ignore[union-attr]
+        np.testing.assert_array_equal(linked._watch.records[what], plain._watch.records[what])
 
 
 @settings(max_examples=60)
