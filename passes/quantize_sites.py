@@ -14,15 +14,52 @@ from reuse_compiler.passes.rewrite_weights import Weights
 from reuse_compiler.recurrent import Layer
 from reuse_compiler.sites import Site
 
-__all__ = ["QuantizeSites", "dense_name", "held_name", "past_name", "quantizer_names", "slot_of"]
+__all__ = [
+    "QuantizeSites",
+    "changed_name",
+    "dense_name",
+    "held_name",
+    "past_name",
+    "quantizer_function",
+    "quantizer_names",
+    "slot_of",
+    "step_function",
+]
 
 _DOMAIN = "ai.reuse.trial"
-_FLOAT = ir.TensorType(ir.DataType.FLOAT)
+_FLOAT, _BOOL = ir.TensorType(ir.DataType.FLOAT), ir.TensorType(ir.DataType.BOOL)
 
-# A dense site costs a copy, so that one model serves trials of one site as well as of all.
-_BODY = """
+# The bodies of what backend/cpu/src/op_trial.cpp computes in one pass. A dense site costs a copy, so that one model serves
+# trials of one site as well as of all. Changes are counted as float32, which onnxruntime adds up faster, but only along the
+# last axis, where it is exact.
+_QUANTIZER = """
 <domain: "{domain}", opset_import: ["": {opset}]>
-TrialQuantizer (x, past, dense, {quantizer}) => (value, held)
+TrialQuantizer (x, past, dense, {quantizer}) => (value, held, changed)
+{{
+    value, held, changed = If (dense) <
+        then_branch = as_it_is () => (dense_value, dense_held, dense_changed)
+        {{
+            dense_value = Identity (x)
+            dense_held = Identity (past)
+            dense_changed = Size (x)
+        }},
+        else_branch = quantized () => (q_value, q_held, q_changed)
+        {{
+            {trial}
+            q_same = Equal (q_held, past)
+            q_other = Not (q_same)
+            q_ones = Cast <to: int = 1> (q_other)
+            q_axis = Constant <value_ints: ints = [-1]> ()
+            q_row_sums = ReduceSum <keepdims: int = 0> (q_ones, q_axis)
+            q_row_counts = Cast <to: int = 7> (q_row_sums)
+            q_changed = ReduceSum <keepdims: int = 0> (q_row_counts)
+        }}
+    >
+}}
+"""
+_STEP = """
+<domain: "{domain}", opset_import: ["": {opset}]>
+TrialStep (x, past, dense, {quantizer}, active) => (value, held)
 {{
     value, held = If (dense) <
         then_branch = as_it_is () => (dense_value, dense_held)
@@ -46,7 +83,7 @@ def quantizer_names(tensor: str) -> list[str]:
 
 
 def dense_name(slot: str) -> str:
-    """The graph input that leaves what a slot holds as it is: a bool, of a recurrent operand a float32, 1 or 0."""
+    """The graph input that leaves what a slot holds as it is: a bool."""
     return f"trial_dense_{slot}"
 
 
@@ -60,6 +97,32 @@ def held_name(slot: str) -> str:
     return f"trial_held_{slot}"
 
 
+def changed_name(slot: str) -> str:
+    """The graph output with how many elements changed, all of them where the slot is dense: an int64; of no recurrent site."""
+    return f"trial_changed_{slot}"
+
+
+def quantizer_function(opset: int) -> ir.Function:
+    """The body of TrialQuantizer, in standard operators of `opset`."""
+    return _function(_QUANTIZER, opset, "")
+
+
+def step_function(opset: int) -> ir.Function:
+    """The body of TrialStep, for operands [N, K] of a recurrent layer; `active`, bool [N, 1], is false where a row's
+    sequence has ended: nothing moves there."""
+    return _function(_STEP, opset, "active")
+
+
+def _function(text: str, opset: int, active: str) -> ir.Function:
+    made = text.format(
+        domain=_DOMAIN,
+        opset=opset,
+        quantizer=", ".join(function_text.TRIAL_INPUTS),
+        trial=function_text.trial("q_", "x", "past", function_text.TRIAL_INPUTS, active),
+    )
+    return ir.serde.deserialize_function(onnx.parser.parse_function(made))
+
+
 def slot_of(site: Site) -> str:
     """What holds a site's indices: the tensor that it reads, or the site itself in a recurrent layer."""
     return site.node if site.recurrent else site.input
@@ -70,7 +133,8 @@ class QuantizeSites(ir.passes.InPlacePass):
     """Let sites read centroids; nothing is kept of linear outputs, they are computed anew.
 
     1. A tensor that FC and CONV sites read is quantized once, by a quantizer that is graph inputs (:func:`quantizer_names`,
-       :func:`dense_name`); what is held of it comes in by :func:`past_name` and leaves by :func:`held_name`.
+       :func:`dense_name`); what is held of it comes in by :func:`past_name` and leaves by :func:`held_name`;
+       :func:`changed_name` counts.
     2. A recurrent layer quantizes its operands in the steps of a Scan, each with a state of its own; the quantizer of a
        tensor that several layers read is one set of inputs.
 
@@ -109,20 +173,15 @@ class QuantizeSites(ir.passes.InPlacePass):
             read = {site.operand: quantizers[site.input] for site in self.sites if site.of == name}
             _quantize_layer(model, nodes[name], layer, read)
         if plain:
-            model.functions.update(_function(graph.opset_imports[""]))
-            graph.opset_imports[_DOMAIN] = 1
+            _add(model, quantizer_function(graph.opset_imports[""]))
+        if layers:
+            _add(model, step_function(graph.opset_imports[""]))
         return ir.passes.PassResult(model, bool(self.sites))
 
 
-def _function(opset: int) -> dict[ir.OperatorIdentifier, ir.Function]:
-    text = _BODY.format(
-        domain=_DOMAIN,
-        opset=opset,
-        quantizer=", ".join(function_text.TRIAL_INPUTS),
-        trial=function_text.trial("q_", "x", "past", function_text.TRIAL_INPUTS),
-    )
-    body = ir.serde.deserialize_function(onnx.parser.parse_function(text))
-    return {body.identifier(): body}
+def _add(model: ir.Model, function: ir.Function) -> None:
+    model.functions[function.identifier()] = function
+    model.graph.opset_imports[function.domain] = 1
 
 
 def _quantizer(tensor: str, channel_rank: int) -> list[ir.Value]:
@@ -138,18 +197,23 @@ def _quantize(
 ) -> None:
     """Put a quantizer between `tensor` and its readers."""
     name = str(tensor.name)
-    dense = ir.Value(name=dense_name(name), type=ir.TensorType(ir.DataType.BOOL), shape=ir.Shape([]))
+    dense = ir.Value(name=dense_name(name), type=_BOOL, shape=ir.Shape([]))
     past = ir.Value(name=past_name(name), type=_FLOAT, shape=ir.Shape(shape))
     value = ir.Value(name=f"trial_value_{name}", type=_FLOAT, shape=ir.Shape(shape))
     held = ir.Value(name=held_name(name), type=_FLOAT, shape=ir.Shape(shape))
+    changed = ir.Value(name=changed_name(name), type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([]))
     call = ir.Node(
-        _DOMAIN, "TrialQuantizer", [tensor, past, dense, *quantizer], outputs=[value, held], name=f"trial_{name}"
+        _DOMAIN,
+        "TrialQuantizer",
+        [tensor, past, dense, *quantizer],
+        outputs=[value, held, changed],
+        name=f"trial_{name}",
     )
     graph.insert_before(readers[0], call)
     for node in readers:
         node.replace_input_with(0, value)
     graph.inputs.extend([dense, past])
-    graph.outputs.append(held)
+    graph.outputs.extend([held, changed])
 
 
 def _quantize_layer(model: ir.Model, node: ir.Node, layer: Layer, quantizers: dict[str, list[ir.Value]]) -> None:
@@ -159,7 +223,7 @@ def _quantize_layer(model: ir.Model, node: ir.Node, layer: Layer, quantizers: di
     for operand in layer.operands:
         shape = ir.Shape((layer.batch, layer.width(operand)))
         past = ir.Value(name=past_name(f"{name}.{operand}"), type=_FLOAT, shape=shape)
-        dense = ir.Value(name=dense_name(f"{name}.{operand}"), type=_FLOAT, shape=ir.Shape([]))
+        dense = ir.Value(name=dense_name(f"{name}.{operand}"), type=_BOOL, shape=ir.Shape([]))
         graph.inputs.extend([past, dense])
         given |= {f"past_{operand}": past, f"dense_{operand}": dense}
         for what, value in zip(function_text.TRIAL_INPUTS, quantizers[operand], strict=True):

@@ -63,7 +63,7 @@ def signature(layer: Layer, form: Form) -> Signature:
 
     Of an operand s with K elements (I of x, else H) and G linear outputs: ``past_index_s`` [N, K], ``past_linear_s``
     [N, G], ``W_s`` [K, G], ``B_s`` [G], ``centroid_s``, ``steps_index_s`` and ``seen_s`` [T, N, K]; of a trial ``past_s`` [N, K] and ``held_s`` [T, N, K], in steps
-    from zero, and ``dense_s``, 1 where the operand is read as it is, else 0. X [T, N, I], P [3H],
+    from zero, and ``dense_s``, bool, whether the operand is read as it is. X [T, N, I], P [3H],
     sequence_lens int32 [N], initial_h and initial_c [1, N, H]; Y [T, 1, N, H], Y_h and Y_c [1, N, H].
     """
     operands = layer.operands
@@ -106,9 +106,13 @@ def _text(layer: Layer, form: Form, opset: int) -> str:
     carried = ", ".join(f"last_{name}" for name, _ in states)
     stacked = ", ".join(f"ordered_{name}" for name in scans)
     body_inputs = ", ".join([*(name for name, _ in states), "t"])
-    body_outputs = ", ".join([*(f"{name}_next" for name, _ in states), *(f"{name}_out" for name in scans)])
+    # A step of a trial calls a function, and where that is a kernel onnxruntime cannot tell what shapes come of it.
+    own = f', "{sign.domain}": 1' if form == "trial" else ""
+    shape = "float[?, ?] " if form == "trial" else ""
+    results = [*(f"{name}_next" for name, _ in states), *(f"{name}_out" for name in scans)]
+    body_outputs = ", ".join(f"{shape}{name}" for name in results)
     return f"""
-<domain: "{sign.domain}", opset_import: ["": {opset}]>
+<domain: "{sign.domain}", opset_import: ["": {opset}{own}]>
 {sign.name} <{", ".join(sign.attributes)}> ({", ".join(sign.inputs)}) => ({", ".join(sign.outputs)})
 {{
     {function_text.COMMON}
@@ -221,15 +225,12 @@ def _product(form: Form, s: str, operand: str) -> str:
         steps_index_{s}_out = Identity (index_{s}_next)
 """
     if form == "trial":
+        quantizer = ", ".join(f"{what}_{s}" for what in ("dense", *function_text.TRIAL_INPUTS))
         return f"""
-        {function_text.trial(p, operand, f"kept_{s}", [f"{what}_{s}" for what in function_text.TRIAL_INPUTS], "active")}
-        {p}rest = Sub ({operand}, {p}value)
-        {p}unquantized = Mul ({p}rest, dense_{s})
-        {p}read = Add ({p}value, {p}unquantized)
+        {p}read, kept_{s}_next = {_DOMAINS[form]}.TrialStep ({operand}, kept_{s}, {quantizer}, active)
         {p}product = MatMul ({p}read, W_{s})
         z_{s} = Add ({p}product, B_{s})
-        kept_{s}_next = Identity ({p}held)
-        held_{s}_out = Identity ({p}held)
+        held_{s}_out = Identity (kept_{s}_next)
 """
     source = operand
     replayed = ""

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from reuse_compiler.backend.cpu import library
 from reuse_compiler.errors import ModelError
 from reuse_compiler.feedback import Feedback
 from reuse_compiler.frontend import Model
 from reuse_compiler.onnx_session import one_line, open_session
 from reuse_compiler.passes.quantize_sites import (
     QuantizeSites,
+    changed_name,
     dense_name,
     held_name,
     past_name,
@@ -36,6 +39,8 @@ from reuse_compiler.streams import Frame
 __all__ = ["Slot", "Trial", "TrialFrame"]
 
 Arrays = dict[str, NDArray[Any]]
+
+_BUILT = library()
 
 _NOTHING = (np.array(0, np.float32), np.array(0, np.float32))
 """First and last centroid of a slot that holds none."""
@@ -101,6 +106,9 @@ class Trial:
     model : Model
     threads : int or None
         Threads of onnxruntime inside an operator.
+    kernels : Path or None
+        The kernel library, by default the one that was built; without it quantizers run as function bodies. Both give the
+        same bits.
 
     Attributes
     ----------
@@ -110,13 +118,13 @@ class Trial:
     Raises ModelError where onnxruntime does not take the network.
     """
 
-    def __init__(self, model: Model, threads: int | None = 1) -> None:
+    def __init__(self, model: Model, threads: int | None = 1, kernels: Path | None = _BUILT) -> None:
         sites = find_sites(model)
         network = model.ir.clone()
         QuantizeSites(tuple(sites))(network)
         self._model = model
         self._where = str(model.path)
-        self._session = open_session(network, threads, self._where)
+        self._session = open_session(network, threads, self._where, kernels)
         readers: dict[str, list[Site]] = {}
         for site in sites:
             readers.setdefault(slot_of(site), []).append(site)
@@ -145,14 +153,18 @@ class Trial:
         fixed = self._fixed(quantizers)
         feedback = Feedback(state, self._model.inputs, self._model.outputs)
         past, held = ({slot.name: np.zeros(_shape(slot), np.float32) for slot in self.slots} for _ in range(2))
-        binding, following = self._bind(fixed, past, held), self._bind(fixed, held, past)
+        counted = np.zeros(len(self.slots), np.int64)
+        binding, following = self._bind(fixed, past, held, counted), self._bind(fixed, held, past, counted)
         for frame in frames:
             if frame.start:
                 for array in past.values():
                     array.fill(0)
             outputs, steps = self._run(binding, feedback.feed(frame))
             feedback.take(outputs)
-            changed = np.array([self._changed(slot, quantizers, past, held, steps) for slot in self.slots], np.int64)
+            for number, slot in enumerate(self.slots):
+                if slot.name in steps:
+                    counted[number] = self._changed(slot, quantizers, past, steps)
+            changed = counted.copy()
             for name, after in steps.items():
                 if not self._reverse[name]:  # which starts every frame with nothing held
                     held[name][...] = after[-1]
@@ -170,19 +182,21 @@ class Trial:
             fixed.update(
                 zip(quantizer_names(slot.tensor), _inputs(quantizer, rank - site.channel_axis % rank), strict=True)
             )
-            fixed[dense_name(slot.name)] = np.array(quantizer is None, np.float32 if site.recurrent else np.bool_)
+            fixed[dense_name(slot.name)] = np.array(quantizer is None)
         return fixed
 
-    def _bind(self, fixed: Arrays, past: Arrays, held: Arrays) -> ort.IOBinding:
-        """What does not change from frame to frame: the quantizers, and where what is held comes from and goes to."""
+    def _bind(self, fixed: Arrays, past: Arrays, held: Arrays, counted: NDArray[np.int64]) -> ort.IOBinding:
+        """What does not change from frame to frame: the quantizers, and where what is held comes from and goes to, and what
+        was counted of each slot."""
         binding = self._session.io_binding()
         self._bind_outputs(binding)  # first, so that they lead the list that onnxruntime gives
         for name, array in fixed.items():
             _bind(binding.bind_input, name, array)
-        for slot in self.slots:
+        for number, slot in enumerate(self.slots):
             _bind(binding.bind_input, past_name(slot.name), past[slot.name])
             if slot.name not in self._reverse:
                 _bind(binding.bind_output, held_name(slot.name), held[slot.name])
+                _bind(binding.bind_output, changed_name(slot.name), counted[number, ...])
         return binding
 
     def _bind_outputs(self, binding: ort.IOBinding) -> None:
@@ -204,18 +218,13 @@ class Trial:
             zip(self._reverse, values[len(self._outputs) :], strict=True)
         )
 
-    def _changed(
-        self, slot: Slot, quantizers: Mapping[str, LinearQuantizer], past: Arrays, held: Arrays, steps: Arrays
-    ) -> int:
-        """How many elements of a slot hold another centroid; all of them where it is dense."""
+    def _changed(self, slot: Slot, quantizers: Mapping[str, LinearQuantizer], past: Arrays, steps: Arrays) -> int:
+        """How often an element of a recurrent slot took another centroid; in every step where it is dense."""
         if slot.tensor not in quantizers:
             return slot.elements
-        layer = slot.sites[0].recurrent
-        if layer is None:
-            return int(np.count_nonzero(held[slot.name] != past[slot.name]))
-        after = steps[slot.name]
-        first = np.zeros_like(past[slot.name]) if layer.reverse else past[slot.name]
-        return int(np.count_nonzero(after != before_steps(after, first, reverse=layer.reverse)))
+        after, reverse = steps[slot.name], self._reverse[slot.name]
+        first = np.zeros_like(past[slot.name]) if reverse else past[slot.name]
+        return int(np.count_nonzero(after != before_steps(after, first, reverse=reverse)))
 
 
 def _shape(slot: Slot) -> tuple[int, ...]:

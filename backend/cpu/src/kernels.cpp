@@ -6,6 +6,7 @@
 #include "quantize.hpp"
 #include "recurrent_cells.hpp"
 #include "sparse.hpp"
+#include "trial.hpp"
 
 namespace reuse {
 
@@ -29,6 +30,7 @@ const Kernels REUSE_TABLE = {
     gru_cells,
     gru_reset,
     gru_cells_reset,
+    trial,
 };
 
 }  // namespace reuse

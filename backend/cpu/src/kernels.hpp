@@ -62,6 +62,22 @@ struct ConvRow {
     std::uint8_t* touched;     // null where nobody asks: a byte a pixel of the row, set where it takes a change
 };
 
+// A quantizer of a trial; low and high are its first and last centroid in steps from zero.
+struct TrialScale {
+    float step, inv_step, low, high;
+};
+
+// Some consecutive elements of a trial. What is held of each is a centroid, in steps from zero.
+struct TrialRun {
+    const float* x;
+    const float* past;      // what was held
+    const float* deadband;  // one an element; null: `deadband_all`
+    float deadband_all;
+    std::size_t count;
+    float* value;  // the centroids
+    float* held;
+};
+
 // Of recurrent_step.hpp.
 struct CellStep;
 
@@ -100,6 +116,8 @@ struct Kernels {
     // A GRU that resets first, in two parts: `reset`, and after its product the state.
     void (*gru_reset)(const CellStep&);
     void (*gru_cells_reset)(const CellStep&);
+    // Lets elements that are farther from their centroid than the deadband go to the nearest one; returns how many changed.
+    std::size_t (*trial)(const TrialScale&, const TrialRun&);
 };
 
 extern const Kernels kBaselineKernels;

@@ -6,11 +6,19 @@
 
 #define REUSE_EXPORT extern "C" __attribute__((visibility("default")))
 
+namespace reuse {
 namespace {
 
-constexpr const char* kDomain = "ai.reuse";
+std::vector<const Operator*> operators(const char* domain) {
+    std::vector<const Operator*> found;
+    for (const auto* list : {&gemm_operators(), &conv_operators(), &recurrent_operators(), &trial_operators()})
+        for (const Operator* op : *list)
+            if (!std::strcmp(op->domain, domain)) found.push_back(op);
+    return found;
+}
 
 }  // namespace
+}  // namespace reuse
 
 REUSE_EXPORT reuse::ort::Status* RegisterCustomOps(reuse::ort::SessionOptions* options, const reuse::ort::ApiBase* base) {
     using namespace reuse;
@@ -22,20 +30,21 @@ REUSE_EXPORT reuse::ort::Status* RegisterCustomOps(reuse::ort::SessionOptions* o
         return ort::create_status(base->get_api(1), ort::kNotImplemented, text.c_str());
     }
     shape_references = base->get_api(ort::kShapeReferenceVersion) != nullptr;
-    ort::CustomOpDomain* domain = nullptr;
-    if (ort::Status* status = ort::create_domain(api, kDomain, &domain)) return status;
-    for (const auto* list : {&gemm_operators(), &conv_operators(), &recurrent_operators()})
-        for (const Operator* op : *list)
+    for (const char* name : {kDomain, kTrialDomain}) {
+        ort::CustomOpDomain* domain = nullptr;
+        if (ort::Status* status = ort::create_domain(api, name, &domain)) return status;
+        for (const Operator* op : operators(name))
             if (ort::Status* status = ort::add_op(api, domain, static_cast<const ort::CustomOp*>(op))) return status;
-    return ort::add_domain(api, options, domain);
+        if (ort::Status* status = ort::add_domain(api, options, domain)) return status;
+    }
+    return nullptr;
 }
 
-// Whether the library has the operator of that name.
+// Whether the library has the reuse operator of that name.
 REUSE_EXPORT int reuse_has_kernel(const char* name) {
     using namespace reuse;
-    for (const auto* list : {&gemm_operators(), &conv_operators(), &recurrent_operators()})
-        for (const Operator* op : *list)
-            if (!std::strcmp(op->op_name, name)) return 1;
+    for (const Operator* op : operators(kDomain))
+        if (!std::strcmp(op->op_name, name)) return 1;
     return 0;
 }
 

@@ -12,8 +12,8 @@ struct Made {
     std::string name;
 };
 
-ort::Status* status_of(const ort::Api* api, const char* op, const std::string& node, const Failure& failed) {
-    const std::string text = std::string("ai.reuse.") + op + (node.empty() ? "" : " node " + node) + ": " + failed;
+ort::Status* status_of(const ort::Api* api, const std::string& name, const Failure& failed) {
+    const std::string text = name + ": " + failed;
     return ort::create_status(api, ort::kInvalidArgument, text.c_str());
 }
 
@@ -23,10 +23,10 @@ ort::Status* make_kernel(const ort::CustomOp* op, const ort::Api* api, const ort
     NodeReader reader(api, info);
     auto made = std::make_unique<Made>();
     made->api = api;
-    made->name = std::string(self(op).op_name) + " node " + reader.name();
+    made->name = std::string(self(op).domain) + "." + self(op).op_name + " node " + reader.name();
     Failure failed = self(op).make(reader, self(op), made->kernel);
     if (failed.empty()) failed = reader.failed();
-    if (!failed.empty()) return status_of(api, self(op).op_name, reader.name(), failed);
+    if (!failed.empty()) return status_of(api, made->name, failed);
     *out = made.release();
     return nullptr;
 }
@@ -36,7 +36,7 @@ ort::Status* run_kernel(void* kernel, ort::KernelContext* context) {
     Call call(made.api, shape_references, context);
     Failure failed = made.kernel->compute(call);
     if (failed.empty()) failed = call.failed();
-    return failed.empty() ? nullptr : status_of(made.api, made.name.c_str(), "", failed);
+    return failed.empty() ? nullptr : status_of(made.api, made.name, failed);
 }
 
 }  // namespace
@@ -176,8 +176,9 @@ Pool Call::pool() const {
 }
 
 Operator::Operator(const char* name, std::vector<ort::ElementType> inputs, std::vector<ort::ElementType> outputs, Make make,
-                   std::size_t required)
+                   std::size_t required, const char* domain)
     : ort::CustomOp{},
+      domain(domain),
       op_name(name),
       input_types(std::move(inputs)),
       output_types(std::move(outputs)),

@@ -133,14 +133,19 @@ public:
     virtual Failure compute(Call& call) = 0;
 };
 
+// Of reuse operators, and of those of trials.
+constexpr const char* kDomain = "ai.reuse";
+constexpr const char* kTrialDomain = "ai.reuse.trial";
+
 // An operator under one name and one set of types.
 struct Operator : ort::CustomOp {
     using Make = Failure (*)(NodeReader&, const Operator&, std::unique_ptr<Kernel>&);
 
     // The first `required` inputs must be given; outputs need not where some inputs need not.
     Operator(const char* name, std::vector<ort::ElementType> inputs, std::vector<ort::ElementType> outputs, Make make,
-             std::size_t required = SIZE_MAX);
+             std::size_t required = SIZE_MAX, const char* domain = kDomain);
 
+    const char* domain;
     const char* op_name;
     std::vector<ort::ElementType> input_types, output_types;
     Make make;
@@ -151,5 +156,6 @@ struct Operator : ort::CustomOp {
 const std::vector<const Operator*>& gemm_operators();
 const std::vector<const Operator*>& conv_operators();
 const std::vector<const Operator*>& recurrent_operators();
+const std::vector<const Operator*>& trial_operators();
 
 }  // namespace reuse

@@ -21,7 +21,7 @@ struct KernelContext;
 struct TensorInfo;
 
 enum ErrorCode : int { kFail = 1, kInvalidArgument = 2, kNotImplemented = 9 };
-enum ElementType : int { kAny = 0, kFloat = 1, kUint8 = 2, kUint16 = 4, kInt32 = 6, kInt64 = 7 };
+enum ElementType : int { kAny = 0, kFloat = 1, kUint8 = 2, kUint16 = 4, kInt32 = 6, kInt64 = 7, kBool = 9 };
 enum Characteristic : int { kRequired = 0, kOptional = 1, kVariadic = 2 };
 constexpr int kCpuMemory = 0;
 

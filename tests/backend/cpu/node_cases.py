@@ -7,7 +7,7 @@ the range, signed zeros, infinities and NaN. With dyadic weights and steps every
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -224,6 +224,17 @@ def assert_same(found: Sequence[Arrays], expected: Sequence[Arrays]) -> None:
         for name, array in other.items():
             assert one[name].dtype == array.dtype
             np.testing.assert_array_equal(one[name], array, err_msg=f"frame {number}: {name}")
+
+
+def assert_same_bits(found: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArray[Any]]) -> None:
+    """The sign of zero too; of a NaN that it is one."""
+    assert set(found) == set(expected)
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype and found[name].shape == array.shape, name
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+        if array.dtype.kind == "f":
+            numbers = ~np.isnan(array)
+            np.testing.assert_array_equal(np.signbit(found[name])[numbers], np.signbit(array)[numbers], err_msg=name)
 
 
 def assert_close(found: Sequence[Arrays], expected: Sequence[Arrays], tolerance: float = 1e-4) -> None:

@@ -19,6 +19,8 @@ KERNEL_TESTS = (
     "test_kernels_gemm.py",
     "test_kernels_conv.py",
     "test_linked_conv.py",
+    "test_kernels_trial.py",
+    "test_trial_networks.py",
     "test_watch.py",
     "test_long_run.py",
 )
