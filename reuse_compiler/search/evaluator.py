@@ -29,8 +29,8 @@ decisions stands still and jumps."""
 
 _STRETCH, _STRETCHES = 8, 4
 """The fewest frames of a stretch of an excerpt, and the most stretches."""
-_PER_FRAME, _PER_ELEMENT, _PER_MAC = 2e-4, 2.1e-9, 2e-11
-"""Seconds, as measured of trials on a server CPU."""
+_PER_FRAME, _PER_ELEMENT, _PER_MAC = 5e-5, 7e-10, 2e-11
+"""Seconds, as measured of trials with native kernels on a server CPU."""
 _EVALUATION = 0.2
 """Seconds of one core that the phases of an evaluation may take, by that estimate; one phase takes what it takes."""
 _PHASE = 1 / 24
