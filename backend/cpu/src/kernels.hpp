@@ -22,6 +22,7 @@ struct Scale {
     const float* boundaries;
     std::size_t boundary_count;
     std::int32_t low_end, high_end;  // the indices at the ends of the range, -1 where an end is 0.0 itself
+    float still;                     // a little less than half a step: an element that is nearer to its centroid rounds to it
 };
 
 // Some consecutive inputs that are quantized, compared with their past indices, and compacted.

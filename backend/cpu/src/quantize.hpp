@@ -11,6 +11,13 @@
 namespace reuse {
 namespace {
 
+// After so many blocks without a change the next is expected to have none, which is looked at first. Where changes are
+// scattered that seldom is so, and nothing branches on the data.
+constexpr std::size_t kQuiet = 4;
+
+// More than float32 rounds off an element in the steps from it to its index and back to a centroid, as a share of it.
+constexpr float kRounding = 1.0f / (1 << 21);
+
 inline void store_bits(std::uint8_t* to, std::size_t start, std::uint32_t bits) {
     to[start / 8] = (std::uint8_t)bits;
     to[start / 8 + 1] = (std::uint8_t)(bits >> 8);
@@ -88,36 +95,47 @@ template <typename Index, bool kByInput, bool kBits, bool kClipped>
 std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& changes, std::size_t& first) {
     const __m512 step = _mm512_set1_ps(scale.step), inverse = _mm512_set1_ps(scale.inv_step);
     const __m512 zero = _mm512_set1_ps(scale.zero), top = _mm512_set1_ps(scale.top), nothing = _mm512_setzero_ps();
-    const __m512 everywhere = _mm512_set1_ps(run.deadband_all);
-    __m512i input = _mm512_add_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
-                                     _mm512_set1_epi32((int)run.first));
+    const __m512 everywhere = _mm512_set1_ps(run.deadband_all), still = _mm512_set1_ps(scale.still);
+    const __m512 error = _mm512_set1_ps(kRounding);
+    const __m512i lanes = _mm512_add_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+                                           _mm512_set1_epi32((int)run.first));
     const __m512i low_end = _mm512_set1_epi32(scale.low_end), high_end = _mm512_set1_epi32(scale.high_end);
     Index* index = (Index*)run.index;
-    std::size_t count = 0, start = 0, clipped = 0;
+    std::size_t count = 0, start = 0, clipped = 0, quiet = 0;
+    auto count_ends = [&](__m512i which) {
+        const __mmask16 at_end = _mm512_cmpeq_epi32_mask(which, low_end) | _mm512_cmpeq_epi32_mask(which, high_end);
+        clipped += (std::size_t)__builtin_popcount(bits_of(at_end));
+    };
     for (; start + kBlock <= run.count; start += kBlock) {
         const __m512 x = _mm512_loadu_ps(run.x + start);
         const __m512i past = load_indices(index + start);
         const __m512 past_value = _mm512_mul_ps(_mm512_sub_ps(_mm512_cvtepi32_ps(past), zero), step);
+        const __m512 deadband = kByInput ? _mm512_loadu_ps(run.deadband + start) : everywhere;
+        const __m512 distance = _mm512_abs_ps(_mm512_sub_ps(x, past_value));
+        const __m512 rounds_back = _mm512_fnmadd_ps(_mm512_abs_ps(x), error, still);
+        if (quiet >= kQuiet && !bits_of(_mm512_cmp_ps_mask(distance, _mm512_max_ps(deadband, rounds_back), _CMP_NLE_UQ))) {
+            if (kBits) store_bits(run.bits, start, 0);
+            if (kClipped) count_ends(past);
+            continue;
+        }
         // A NaN counts as 0.
         const __m512 steps = _mm512_maskz_mul_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x, inverse);
         const __m512 rounded = _mm512_roundscale_ps(steps, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
         const __m512 nearest = _mm512_min_ps(_mm512_max_ps(_mm512_add_ps(rounded, zero), nothing), top);
-        const __m512 deadband = kByInput ? _mm512_loadu_ps(run.deadband + start) : everywhere;
-        const __mmask16 far = _mm512_cmp_ps_mask(_mm512_abs_ps(_mm512_sub_ps(x, past_value)), deadband, _CMP_NLE_UQ);
+        const __mmask16 far = _mm512_cmp_ps_mask(distance, deadband, _CMP_NLE_UQ);
         const __m512i present = _mm512_mask_cvtps_epi32(past, far, nearest);
         const __mmask16 changed = _mm512_cmpneq_epi32_mask(present, past);
-        if (kBits) store_bits(run.bits, start, changed);
+        const std::uint32_t bits = bits_of(changed);
+        if (kBits) store_bits(run.bits, start, bits);
         const __m512 delta = _mm512_sub_ps(_mm512_mul_ps(_mm512_sub_ps(nearest, zero), step), past_value);
         // Compressed in a register and stored whole: a compressing store to memory is slow on some processors.
+        const __m512i input = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)start));
         _mm512_storeu_si512(changes.inputs + count, _mm512_maskz_compress_epi32(changed, input));
         _mm512_storeu_ps(changes.deltas + count, _mm512_maskz_compress_ps(changed, delta));
-        count += (std::size_t)__builtin_popcount(bits_of(changed));
-        input = _mm512_add_epi32(input, _mm512_set1_epi32(kBlock));
+        count += (std::size_t)__builtin_popcount(bits);
+        quiet = bits ? 0 : quiet + 1;
         store_indices(index + start, present);
-        if (kClipped) {
-            const __mmask16 at_end = _mm512_cmpeq_epi32_mask(present, low_end) | _mm512_cmpeq_epi32_mask(present, high_end);
-            clipped += (std::size_t)__builtin_popcount(bits_of(at_end));
-        }
+        if (kClipped) count_ends(present);
     }
     if (kClipped) *run.clipped += clipped;
     first = start;
@@ -162,60 +180,84 @@ constexpr Packing kPacking;
 #endif
 
 // Appends the lanes whose bit is set, and as many more as there is room for.
-inline std::size_t append(const Changes& changes, std::size_t count, std::uint32_t first, Vector delta, std::uint32_t bits) {
+inline std::size_t append(std::uint32_t* inputs, float* deltas, std::size_t count, std::uint32_t first, Vector delta,
+                          std::uint32_t bits) {
 #if defined(__AVX2__)
     const __m256i lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)kPacking.lanes[bits]));
-    _mm256_storeu_si256((__m256i*)(changes.inputs + count), _mm256_add_epi32(lanes, _mm256_set1_epi32((int)first)));
-    _mm256_storeu_ps(changes.deltas + count, _mm256_permutevar8x32_ps((__m256)delta, lanes));
+    _mm256_storeu_si256((__m256i*)(inputs + count), _mm256_add_epi32(lanes, _mm256_set1_epi32((int)first)));
+    _mm256_storeu_ps(deltas + count, _mm256_permutevar8x32_ps((__m256)delta, lanes));
     return count + (std::size_t)__builtin_popcount(bits);
 #else
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        changes.inputs[count] = first + (std::uint32_t)lane;
-        changes.deltas[count] = delta[lane];
+        inputs[count] = first + (std::uint32_t)lane;
+        deltas[count] = delta[lane];
         count += bits >> lane & 1;
     }
     return count;
 #endif
 }
 
-template <typename Index>
+template <typename Index, bool kByInput, bool kBits, bool kClipped>
 std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& changes, std::size_t& first) {
     constexpr float kFar = 1048576.0f, kRound = 12582912.0f;  // beyond every index; adding it rounds to even
+    constexpr std::size_t kParts = kBlock / kLanes;
     const Vector step = splat(scale.step), inverse = splat(scale.inv_step), zero = splat(scale.zero), top = splat(scale.top);
     const Vector far_up = splat(kFar), far_down = splat(-kFar), rounding = splat(kRound), nothing = splat(0.0f);
+    const Vector everywhere = splat(run.deadband_all), still = splat(scale.still), error = splat(-kRounding);
+    const std::int32_t low_end = scale.low_end, high_end = scale.high_end;
+    const std::uint32_t first_input = run.first;
+    // What is stored may alias what `run` and `changes` hold.
+    const float *x_of = run.x, *deadband_of = run.deadband;
     Index* index = (Index*)run.index;
-    std::size_t count = 0, start = 0, clipped = 0;
-    for (; start + kBlock <= run.count; start += kBlock) {
-        std::uint32_t block = 0;
-        for (std::size_t part = 0; part < kBlock; part += kLanes) {
-            const std::size_t here = start + part;
+    std::uint32_t* inputs = changes.inputs;
+    float* deltas = changes.deltas;
+    std::uint8_t* all_bits = run.bits;
+    const std::size_t whole = run.count / kBlock * kBlock;
+    std::size_t count = 0, clipped = 0, quiet = 0;
+    auto count_ends = [&](Integers which) {
+        clipped += (std::size_t)__builtin_popcount(bits_of((which == low_end) | (which == high_end)));
+    };
+    for (std::size_t start = 0; start < whole; start += kBlock) {
+        Vector x[kParts], past_value[kParts];
+        Integers past[kParts], near[kParts], far{};
+        for (std::size_t part = 0; part < kParts; ++part) {
+            const std::size_t here = start + part * kLanes;
             Indices<Index> kept;
             std::memcpy(&kept, index + here, sizeof kept);
-            const Integers past = __builtin_convertvector(kept, Integers);
-            const Vector x = load(run.x + here), past_value = (__builtin_convertvector(past, Vector) - zero) * step;
-            Vector steps = (Vector)((Integers)(x == x) & (Integers)(x * inverse));  // a NaN counts as 0
+            past[part] = __builtin_convertvector(kept, Integers);
+            x[part] = load(x_of + here);
+            past_value[part] = (__builtin_convertvector(past[part], Vector) - zero) * step;
+            const Vector distance = magnitude(x[part] - past_value[part]);
+            const Vector deadband = kByInput ? load(deadband_of + here) : everywhere;
+            near[part] = distance <= deadband;
+            far |= ~(distance <= larger(deadband, multiply_add(magnitude(x[part]), error, still)));
+        }
+        if (quiet >= kQuiet && !bits_of(far)) {
+            if (kBits) store_bits(all_bits, start, 0);
+            for (std::size_t part = 0; kClipped && part < kParts; ++part) count_ends(past[part]);
+            continue;
+        }
+        std::uint32_t block = 0;
+        for (std::size_t part = 0; part < kParts; ++part) {
+            const std::size_t here = start + part * kLanes;
+            Vector steps = (Vector)((Integers)(x[part] == x[part]) & (Integers)(x[part] * inverse));  // a NaN counts as 0
             steps = (smaller(larger(steps, far_down), far_up) + rounding) - rounding;
             const Vector nearest = smaller(larger(steps + zero, nothing), top);
-            const Vector deadband = run.deadband ? load(run.deadband + here) : splat(run.deadband_all);
-            const Integers near = magnitude(x - past_value) <= deadband;
             const Integers chosen = __builtin_convertvector(nearest, Integers);
-            const Integers present = (near & past) | (~near & chosen);
-            const Integers moved = present != past;
-            const std::uint32_t bits = bits_of(moved);
-            const Vector delta = (nearest - zero) * step - past_value;
-            count = append(changes, count, run.first + (std::uint32_t)here, delta, bits);
-            block |= bits << part;
-            kept = __builtin_convertvector(present, Indices<Index>);
+            const Integers present = (near[part] & past[part]) | (~near[part] & chosen);
+            const std::uint32_t bits = bits_of(present != past[part]);
+            const Vector delta = (nearest - zero) * step - past_value[part];
+            count = append(inputs, deltas, count, first_input + (std::uint32_t)here, delta, bits);
+            block |= bits << (part * kLanes);
+            const Indices<Index> kept = __builtin_convertvector(present, Indices<Index>);
             std::memcpy(index + here, &kept, sizeof kept);
-            if (run.clipped) {
-                const Integers at_end = (present == scale.low_end) | (present == scale.high_end);
-                clipped += (std::size_t)__builtin_popcount(bits_of(at_end));
-            }
+            if (kClipped) count_ends(present);
         }
-        if (run.bits) store_bits(run.bits, start, block);
+        quiet = block ? 0 : quiet + 1;
+        if (kBits) store_bits(all_bits, start, block);
     }
-    if (run.clipped) *run.clipped += clipped;
-    first = start;
+    if (kClipped) *run.clipped += clipped;
+    first = whole;
     return count;
 }
 
@@ -224,7 +266,6 @@ std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& c
 template <typename Index>
 std::size_t quantize(const Scale& scale, const Run& run, const Changes& changes) {
     std::size_t first = 0, count = 0;
-#if defined(__AVX512F__)
     if (!scale.centroids) {
         using Loop = std::size_t (*)(const Scale&, const Run&, const Changes&, std::size_t&);
         static constexpr Loop kLoops[2][2][2] = {
@@ -234,9 +275,6 @@ std::size_t quantize(const Scale& scale, const Run& run, const Changes& changes)
              {quantize_linear<Index, true, true, false>, quantize_linear<Index, true, true, true>}}};
         count = kLoops[run.deadband != nullptr][run.bits != nullptr][run.clipped != nullptr](scale, run, changes, first);
     }
-#else
-    if (!scale.centroids) count = quantize_linear<Index>(scale, run, changes, first);
-#endif
     return quantize_plain<Index>(scale, run, changes, first, count);
 }
 

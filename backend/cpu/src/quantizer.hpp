@@ -14,8 +14,9 @@ public:
     Quantizer() = default;
     static Quantizer linear(float step, std::int64_t zero, std::int64_t clusters, std::vector<float> deadband) {
         Quantizer made(std::move(deadband));
+        const float still = step * (0.5f - 1.0f / (1 << 20));
         made.scale_ = {step, 1.0f / step, (float)zero, (float)(clusters - 1), nullptr, nullptr, 0, zero > 0 ? 0 : -1,
-                       zero < clusters - 1 ? (std::int32_t)(clusters - 1) : -1};
+                       zero < clusters - 1 ? (std::int32_t)(clusters - 1) : -1, still};
         made.wide_ = clusters > 256;
         return made;
     }
@@ -25,7 +26,7 @@ public:
         made.centroids_ = std::move(centroids);
         made.boundaries_ = std::move(boundaries);
         made.scale_ = {1, 1, (float)zero, (float)made.boundaries_.size(), nullptr, nullptr, made.boundaries_.size(),
-                       zero > 0 ? 0 : -1, zero < (std::int64_t)made.boundaries_.size() ? (std::int32_t)made.boundaries_.size() : -1};
+                       zero > 0 ? 0 : -1, zero < (std::int64_t)made.boundaries_.size() ? (std::int32_t)made.boundaries_.size() : -1, -1};
         return made;
     }
 

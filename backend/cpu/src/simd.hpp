@@ -91,7 +91,7 @@ inline Vector multiply_add(Vector a, Vector b, Vector c) {
 inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
 inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
 
-inline Vector magnitude(Vector value) { return larger(value, -value); }
+inline Vector magnitude(Vector value) { return (Vector)((Integers)value & 0x7fffffff); }
 
 inline float largest_lane(Vector value) {
     float lanes[kLanes];

@@ -69,6 +69,36 @@ def test_results_do_not_depend_on_the_threads(case: NodeCase) -> None:
         assert_same(run_in_place(prepared, threads), alone)
 
 
+@pytest.mark.parametrize("deadband", [0.0, 0.2, 0.7, "mixed"])
+@pytest.mark.parametrize(("step", "clusters"), [(0.125, 200), (0.1, 65_535), (1e-3, 5000), (7e5, 256)])
+def test_where_long_stretches_stand_still_indices_are_those_of_numpy(
+    step: float, clusters: int, deadband: float | str
+) -> None:
+    """A stretch in which nothing changes is looked at more quickly than one in which something does: what lies between two
+    centroids, or an ulp beside, must not be missed there."""
+    inputs, generator = 20_003, np.random.default_rng(clusters)
+    step = float(np.float32(step))
+    bands = generator.choice([0.0, 0.3, 0.9], inputs) if deadband == "mixed" else np.float64(deadband)
+    quantizer = LinearQuantizer(
+        step, clusters // 3, clusters, tuple(bands * step) if bands.ndim else float(bands * step)
+    )
+    case = NodeCase((1, inputs), (inputs, 1), quantizer)
+    held = generator.integers(0, clusters, inputs)
+    frames = []
+    for _ in range(8):
+        jumps = generator.random(inputs) < 1e-3
+        held = np.where(jumps, generator.integers(0, clusters, inputs), held)
+        x = quantizer.dequantize(held.astype(quantizer.index_dtype))
+        middle = x + np.float32(step) * generator.choice(np.array([-0.5, 0.5], np.float32), inputs)
+        for _ in range(3):
+            middle = np.nextafter(middle, generator.choice(np.array([-np.inf, 0, np.inf], np.float32), inputs))
+        near = x + np.float32(step * 0.45) * generator.uniform(-1, 1, inputs).astype(np.float32)
+        frames.append({"x": np.where(generator.random(inputs) < 2e-3, middle, near).reshape(1, -1).astype(np.float32)})
+    prepared = replace(prepare(case), frames=frames)
+    for found, index in zip(run_native(prepared), expected_indices(case, prepared), strict=True):
+        np.testing.assert_array_equal(found[PRESENT["index"]], index)
+
+
 @pytest.mark.parametrize("quantizer", [LINEAR, TableQuantizer((-2.0, -0.5, 0.0, 1.0), 0.25)])
 def test_a_past_index_beyond_the_clusters_is_corrected_as_numpy_reads_it(quantizer: Quantizer) -> None:
     case = NodeCase((2, 50), (50, 20), quantizer, exact=True)
