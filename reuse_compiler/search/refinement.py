@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,9 @@ RATE = 0.08
 """Reuse that twice the error buys, as measured on networks of all kinds; within a factor of two."""
 _PRICES = RATE / (2 * np.log(2)) * np.geomspace(1 / 4, 4, 7)
 _PROMISING = 3
+_MET, _NEAR, _INSIDE, _FAR = 0.97, 1 / 16, 1 / 8, 9.0
+"""A loss that meets the bound, octaves that are near enough to it, how far inside of what is known the next is tried, and the
+octaves that a loss counts for at most."""
 _SECONDS = 20.0
 """Of one core, that the trials of a round may take, by the evaluator's estimate."""
 _FRAMES = (12, 120)
@@ -52,17 +55,52 @@ def scale_to_bound(
     evaluator: Evaluator, candidate: Candidate, low: float = -6.0, high: float = 2.0, rounds: int = 7
 ) -> Outcome | None:
     """The candidate with all widths scaled by what keeps the bound, between ``2**low`` and ``2**high``; the most reuse
-    of those tried, None where none keeps it."""
+    of those tried, None where none keeps it.
+
+    What to try next is read off the losses known on both sides of the bound, or off one as if it were in proportion to
+    the widths; at most `rounds` are tried, fewer where the bound is met.
+    """
     best: Outcome | None = None
+    below, above = _Tried(low), _Tried(high)
+    octaves = min(max(0.0, low), high)
     for _ in range(rounds):
-        middle = (low + high) / 2
-        outcome = evaluator.evaluate(candidate.scaled(middle))
+        outcome = evaluator.evaluate(candidate.scaled(octaves))
         if outcome.loss <= 1:
-            low = middle
+            below = _Tried(octaves, outcome.loss)
             best = outcome if best is None or outcome.reuse > best.reuse else best
+            if outcome.loss > _MET:
+                break
         else:
-            high = middle
+            above = _Tried(octaves, outcome.loss)
+        if best is not None and above.octaves - below.octaves < _NEAR:
+            break
+        octaves = _next(below, above)
     return best
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A scale, and the octaves by which its loss is above the bound where that is known."""
+
+    octaves: float
+    loss: float | None = None
+
+    @property
+    def excess(self) -> float:
+        assert self.loss is not None
+        return float(np.log2(np.clip(np.nan_to_num(self.loss, nan=np.inf), 2.0**-_FAR, 2.0**_FAR)))
+
+
+def _next(below: _Tried, above: _Tried) -> float:
+    """Between two scales, where the loss may be the bound."""
+    apart = above.octaves - below.octaves
+    if below.loss is not None and above.loss is not None:
+        guess = below.octaves - apart * below.excess / (above.excess - below.excess)
+    elif below.loss is not None:
+        guess = below.octaves - below.excess
+    else:
+        guess = above.octaves - above.excess
+    return min(max(guess, below.octaves + apart * _INSIDE), above.octaves - apart * _INSIDE)
 
 
 def refine(evaluator: Evaluator, start: Outcome, rounds: int, effort: Effort, done: Callable[[], None]) -> Outcome:

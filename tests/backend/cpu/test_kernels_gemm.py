@@ -78,10 +78,8 @@ def test_where_long_stretches_stand_still_indices_are_those_of_numpy(
     centroids, or an ulp beside, must not be missed there."""
     inputs, generator = 20_003, np.random.default_rng(clusters)
     step = float(np.float32(step))
-    bands = generator.choice([0.0, 0.3, 0.9], inputs) if deadband == "mixed" else np.float64(deadband)
-    quantizer = LinearQuantizer(
-        step, clusters // 3, clusters, tuple(bands * step) if bands.ndim else float(bands * step)
-    )
+    bands = generator.choice([0.0, 0.3, 0.9], inputs) if isinstance(deadband, str) else np.array([deadband])
+    quantizer = LinearQuantizer(step, clusters // 3, clusters, tuple(bands * step))
     case = NodeCase((1, inputs), (inputs, 1), quantizer)
     held = generator.integers(0, clusters, inputs)
     frames = []
