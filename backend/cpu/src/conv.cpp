@@ -12,7 +12,7 @@ namespace {
 constexpr double kQuantize = 0.2, kActivate = 0.2, kLargest = 0.03;
 // The same of the loops: a pixel and each segment of it, and a product of a change with each vector of outputs, whose
 // weights are near or far. Measured on layers of 1 to 256 channels.
-constexpr double kPixel = 14, kSegment = 4, kProduct = 0.12, kVector = 0.26, kFarVector = 0.45, kDenseVector = 0.13, kDepthwise = 0.3;
+constexpr double kPixel = 14, kSegment = 4, kProduct = 0.12, kVector = 0.26, kFarVector = 0.45, kDepthwise = 0.3;
 constexpr std::size_t kNearWeights = 40000;  // bytes of weights that the first cache holds beside all else
 
 constexpr std::size_t kCachedWeights = 1 << 19;  // bytes of weights that pay to go over all rows with, before the next
@@ -253,7 +253,7 @@ double Conv::plan_row(std::size_t row, const Working& working) const {
     const double vector = weights <= (double)kNearWeights ? kVector : kFarVector;
     const double sparse = pixels * (double)groups_ * (kPixel + kSegment * (double)segments) +
                           (double)changes * shape_.kernel[2] / stride * (kProduct + vector * width);
-    const double dense = pixels * taps * (double)shape_.channels * kDenseVector * width;
+    const double dense = pixels * taps * (double)shape_.channels * kernels().dense_vector * width;
     planned.method = sparse < dense ? Method::kSparse : Method::kDense;
     return std::min(sparse, dense);
 }

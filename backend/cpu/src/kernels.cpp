@@ -13,6 +13,7 @@ namespace reuse {
 const Kernels REUSE_TABLE = {
     REUSE_NAME,
     kLanes,
+    kDenseVector,
     quantize<std::uint8_t>,
     quantize<std::uint16_t>,
     add_rows,

@@ -84,7 +84,8 @@ struct CellStep;
 
 struct Kernels {
     const char* name;
-    std::size_t lanes;  // floats of a vector, to which outputs are padded
+    std::size_t lanes;    // floats of a vector, to which outputs are padded
+    double dense_vector;  // nanoseconds that conv_dense takes for a product with a vector of outputs
 
     // Changes have room for the run and 16 more; returns how many there are.
     std::size_t (*quantize_uint8)(const Scale&, const Run&, const Changes&);
