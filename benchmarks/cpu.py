@@ -1,6 +1,6 @@
 """Whole models on this CPU: adaptive sessions against stock onnxruntime, on recordings and where nothing repeats.
 
-``python -m benchmarks.cpu FOLDER`` writes docs/cpu.md; FOLDER is a recordings kit. ``--only NAME`` measures some models and
+``python -m benchmarks.cpu FOLDER`` writes the section of this machine in docs/cpu.md; FOLDER is a recordings kit. ``--only NAME`` measures some models and
 prints their rows alone.
 """
 
@@ -17,16 +17,16 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.budgets import BUDGETS
+from benchmarks.machine_page import write_section
 from benchmarks.workloads import Workload, autopilot_workload, light_workload, recorded_workload
 from reuse_compiler.backend.accelerator.hardware import load_hardware
-from reuse_compiler.backend.cpu import instruction_set, library
+from reuse_compiler.backend.cpu import library
 from reuse_compiler.bench.benching import bench
 from reuse_compiler.bench.report import BenchReport
 from reuse_compiler.budget_fit import fit_to_budget
 from reuse_compiler.compiling import compile_model
 from reuse_compiler.directory import CompiledDirectory
 from reuse_compiler.fitting import fit
-from reuse_compiler.machine_costs import machine_name
 from reuse_compiler.models import autopilot
 from reuse_compiler.onnx_session import open_session
 from reuse_compiler.passes.rewrite import rewrite
@@ -52,36 +52,35 @@ _NOISE_FRAMES = 200
 _REPEATED = 12
 _SIDES = (0, 12, 25, 45)
 
-_TEXT = """# Whole models on a CPU
+_HEAD = """# Whole models on a CPU
 
 <!-- Written by `python -m benchmarks.cpu FOLDER`, where FOLDER holds the recordings and models. -->
 
-One core of {machine}, kernels for {instructions}. Stock onnxruntime runs the model as its user has it, all optimizations on; an adaptive
-session runs the compiled one, in turns of sixteen frames, the first four of each not timed; medians.
+One core each. Stock onnxruntime runs the model as its user has it, all optimizations on; an adaptive session runs the compiled
+one, in turns of sixteen frames, the first four of each not timed; medians.
 
-## Streams
-
-Plans of `--budget 1 % --objective cpu_time` (the budgets of [budgets.md](budgets.md)), fitted on the first half of a recording and timed on the second.
-
-{streams}
-
-*loss* is a share of what the budget allows: above 1, the second half does not keep it. *dense* is the share of the frames that the session ran without
-reuse because they would have taken longer with it; then the two sides do the same work. *every n-th frame* and *skip* are what a user
+**Streams.** Plans of `--budget 1 % --objective cpu_time` (the budgets of [budgets.md](budgets.md)), fitted on the first half of a recording and timed
+on the second. *loss* is a share of what the budget allows: above 1, the second half does not keep it. *dense* is the share of the frames that the session
+ran without reuse because they would have taken longer with it; then the two sides do the same work. *every n-th frame* and *skip* are what a user
 could do instead: n, and the loss of running every n-th frame alone, as a share too, with the largest n that loses no more than the budget or the plan, or 2; and the speedup of not running frames whose inputs moved little,
 at no more loss than the plan's.
 
-## Where little moves
-
-A picture of the drive that stands still, and a box in it that changes and goes on by three pixels a frame; the same network, 32
+**Where little moves.** A picture of the drive that stands still, and a box in it that changes and goes on by three pixels a frame; the same network, 32
 clusters on every layer. This is what a camera that does not move sees, without its noise: CONVs that read one another look at
 nothing but the pixels that moved. The ratio is stock over session.
 
+**Where nothing repeats.** Plans of 32 clusters, fitted on one picture over and over; then noise, {noise} frames. Seeded weights. The ratio is stock over
+session, above 1 is faster.
+"""
+_BODY = """### Streams
+
+{streams}
+
+### Where little moves
+
 {still}
 
-## Where nothing repeats
-
-Plans of 32 clusters, fitted on one picture over and over; then noise, {noise} frames. Seeded weights. The ratio is stock over session, above
-1 is faster.
+### Where nothing repeats
 
 {light}
 """
@@ -225,15 +224,12 @@ def main(
         return
     stream_heads = ["stream", "sites with reuse", "similarity", "loss", "stock ms", "session ms", "speedup", "dense"]
     stream_heads += ["every n-th frame: loss", "skip: speedup"]
-    text = _TEXT.format(
-        machine=machine_name(),
-        instructions=instruction_set(path),
-        noise=_NOISE_FRAMES,
+    body = _BODY.format(
         streams=_table(stream_heads, streams),
         still=_table(["picture that moves", "stock ms", "session ms", "ratio", "dense"], still),
         light=_table(["model", "stock ms", "session ms", "ratio", "dense"], light),
     )
-    PAGE.write_text(text)
+    write_section(PAGE, _HEAD.format(noise=_NOISE_FRAMES), body, path)
     print(f"wrote {PAGE}")
 
 

@@ -1,6 +1,6 @@
 """Native kernels, layer by layer: time against onnxruntime's own operator, and the share of the machine's limit that they reach.
 
-``python -m benchmarks.kernels`` writes docs/kernels.md; ``--only NAME`` measures some layers and prints their rows alone.
+``python -m benchmarks.kernels`` writes the section of this machine in docs/kernels.md; ``--only NAME`` measures some layers and prints their rows alone.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import onnxruntime as ort
 import typer
 from numpy.typing import NDArray
 
-from reuse_compiler.backend.cpu import instruction_set, library
+from benchmarks.machine_page import write_section
+from reuse_compiler.backend.cpu import library
 from reuse_compiler.frontend import load
-from reuse_compiler.machine_costs import machine_name
 from reuse_compiler.passes.rewrite import rewrite
 from reuse_compiler.plan import ModelRef, Plan, QuantizerSpec, SitePlan
 from reuse_compiler.quantizers import LinearQuantizer
@@ -64,20 +64,22 @@ LAYERS = (
     ),
 )
 
-_TEXT = """# Native kernels, layer by layer
+_HEAD = """# Native kernels, layer by layer
 
 <!-- Written by `python -m benchmarks.kernels`. -->
 
-Times onnxruntime's own operator takes over those of the native reuse kernel, on one core of {machine} with {instructions}, by the
-share of the inputs whose index stays. Each side runs {frames} frames in turns, the first {settle} of them not timed; medians;
-what a call from Python takes is taken off both. Quantizing, comparing and the change between channels first and channels last are
-in the kernel's time. *clustered*: what changes is a box of pixels in all channels; *scattered*: elements drawn anywhere.
-
-{table}
+Times onnxruntime's own operator takes over those of the native reuse kernel, on one core, by the share of the inputs whose index
+stays. Each side runs {frames} frames in turns, the first {settle} of them not timed; medians; what a call from Python takes is taken off
+both. Quantizing, comparing and the change between channels first and channels last are in the kernel's time; between CONVs that read one another
+the change is not needed. *clustered*: what changes is a box of pixels in all channels; *scattered*: elements drawn anywhere.
 
 *limit* is the share of the machine's own that the kernel reaches at 90 % unchanged: of an FC the bytes of the weights of changed
-inputs a second, beside the {bandwidth:.0f} GB/s at which onnxruntime reads all 64 MiB of the larger one; the weights of the smaller one stay in a
-cache, hence more. Of a CONV the multiply-accumulates done a second, beside the {peak:.0f} billion that onnxruntime reaches in the best of these layers.
+inputs a second, beside those that onnxruntime reads of all 64 MiB of the larger one; the weights of the smaller one stay in a
+cache, hence more. Of a CONV the multiply-accumulates done a second, beside those that onnxruntime reaches in the best of these layers.
+"""
+_BODY = """onnxruntime reads {bandwidth:.0f} GB/s of weights and reaches {peak:.0f} billion multiply-accumulates a second.
+
+{table}
 """
 
 
@@ -184,16 +186,8 @@ def main(
             *("| " + " | ".join(cells) + " |" for cells in rows),
         ]
     )
-    text = _TEXT.format(
-        machine=machine_name(),
-        instructions=instruction_set(path),
-        frames=_FRAMES,
-        settle=_SETTLE,
-        table=table,
-        bandwidth=bandwidth / 1e9,
-        peak=peak,
-    )
-    PAGE.write_text(text)
+    body = _BODY.format(table=table, bandwidth=bandwidth / 1e9, peak=peak)
+    write_section(PAGE, _HEAD.format(frames=_FRAMES, settle=_SETTLE), body, path)
     print(f"wrote {PAGE}")
 
 

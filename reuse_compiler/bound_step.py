@@ -19,7 +19,7 @@ __all__ = ["BoundStep"]
 
 Arrays = dict[str, NDArray[Any]]
 
-_SMALL_BYTES = 1 << 16
+_SMALL_BYTES = 1 << 17
 """Binding memory costs two microseconds; copying less than this takes no longer."""
 
 
@@ -65,8 +65,10 @@ class BoundStep:
         """One frame. Raises ModelError where onnxruntime cannot run it."""
         for name, held in self._small_inputs.items():
             np.copyto(held, inputs[name])
-        for name in self._large_inputs:
-            _bind(self._binding.bind_input, name, inputs[name])
+        for (
+            name
+        ) in self._large_inputs:  # not by address: a run after that takes longer, by what copying the input would take
+            self._binding.bind_cpu_input(name, inputs[name])
         if self._large_outputs:
             self._bind_large_outputs()  # anew each time: else the next frame writes into the arrays given out
         try:
