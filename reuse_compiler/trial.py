@@ -207,7 +207,7 @@ class Trial:
         """A frame: the model's outputs, and what recurrent slots held after each step."""
         kept = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
         for name, array in kept.items():
-            _bind(binding.bind_input, name, array)
+            binding.bind_cpu_input(name, array)
         self._bind_outputs(binding)  # anew each time: else the next frame writes into the arrays given out
         try:
             self._session.run_with_iobinding(binding)
