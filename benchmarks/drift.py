@@ -65,8 +65,8 @@ contract of the executors allows 1e-4.
 
 {table}
 
-*never* keeps correcting. *session* is what a `Session` does by itself: it refreshes all sites where its estimate, the last column,
-reaches half of what is allowed; it did so in {own} of {frames:,} frames. *every {every}* is a plan with `"refresh": {{"every": {every}}}`, a
+*never* keeps correcting. *session* is what a `Session` does by itself: it refreshes all sites where its estimate, in the last column for an
+even stream, reaches half of what is allowed beside the magnitudes of the latest frame, some of which are small; it did so in {own} of {frames:,} frames. *every {every}* is a plan with `"refresh": {{"every": {every}}}`, a
 site in each of four frames of {every}.
 """
 

@@ -71,7 +71,8 @@ _HEAD = """# Native kernels, layer by layer
 Times onnxruntime's own operator takes over those of the native reuse kernel, on one core, by the share of the inputs whose index
 stays. Each side runs {frames} frames in turns, the first {settle} of them not timed; medians; what a call from Python takes is taken off
 both. Quantizing, comparing and the change between channels first and channels last are in the kernel's time; between CONVs that read one another
-the change is not needed. *clustered*: what changes is a box of pixels in all channels; *scattered*: elements drawn anywhere.
+the change is not needed. *clustered*: what changes is a box of pixels in all channels; *scattered*: elements drawn anywhere. Machines
+are shared, and single cells vary by a tenth or two.
 
 *limit* is the share of the machine's own that the kernel reaches at 90 % unchanged: of an FC the bytes of the weights of changed
 inputs a second, beside those that onnxruntime reads of all 64 MiB of the larger one; the weights of the smaller one stay in a

@@ -5,9 +5,13 @@ Exit status: 0 done; 1 the input was at fault, with one line on stderr; 2 the co
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 
 __all__ = ["main"]
+
+_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -17,4 +21,16 @@ def main() -> None:
 
         app(prog_name="reusec")
     except KeyboardInterrupt:
-        sys.exit(130)
+        _leave()
+    except SystemExit as done:
+        if done.code == _INTERRUPTED:
+            _leave()
+        raise
+
+
+def _leave() -> None:
+    """At once: threads that are still inside of onnxruntime would abort a Python that shuts down around them."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(_INTERRUPTED)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from reuse_compiler import __version__
+from reuse_compiler.models import autopilot
 from tests.cli.conftest import recording
 
 if TYPE_CHECKING:
@@ -170,3 +171,14 @@ def test_an_interrupt_of_the_search_says_what_its_journal_holds(
     words = f"reusec: stopped: {tmp_path / 'journal'} holds what was tried: the same command goes on from there\n"
     assert (done[0], done[1], done[2].decode()) == (130, b"", words)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_while_onnxruntime_computes_in_threads_is_quiet_too(tmp_path: Path) -> None:
+    """A Python that shuts down around such threads is aborted: candidates of this network are always under way."""
+    network = ("reuse_compiler.models.autopilot:stream", "--frames", "0:60", "--budget", "relrmse<=0.1")
+    journal = tmp_path / "journal"
+    fit = ("fit", autopilot.path(), "--stream", *network, "--journal", journal, "-o", tmp_path / "plan.json")
+    status, stdout, stderr = interrupted(journal, *fit)
+    words = f"reusec: stopped: {journal} holds what was tried: the same command goes on from there\n"
+    others = "reusec: stopped: nothing was tried yet, and nothing was written: the same command begins again\n"
+    assert (status, stdout) == (130, b"") and stderr.decode() in (words, others)
