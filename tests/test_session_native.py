@@ -30,6 +30,8 @@ from reuse_compiler.sites import find_sites
 pytestmark = pytest.mark.skipif(library() is None, reason="the native kernels are not built")
 Arrays = dict[str, NDArray[Any]]
 
+FLIP = 0.06
+"""By how much y may differ where rounding takes an index on an edge the other way."""
 NETWORK = """
 <ir_version: 8, opset_import: ["": 18]>
 net (float[1, 3, 20, 24] x, float[1, 1, 5] h) => (float[1, 7] y, float[1, 1, 5] hn) {
@@ -94,7 +96,7 @@ def test_native_is_the_default_and_agrees_with_the_function_bodies(model: Model)
     for frame in frames():
         found, expected = native.run(frame), portable.run(frame)
         for name, values in expected.items():
-            np.testing.assert_allclose(found[name], values, atol=0.02)
+            np.testing.assert_allclose(found[name], values, atol=FLIP)
         sites = native.indices.keys()
         assert sites == portable.indices.keys()
         assert all(native.indices[site].shape == portable.indices[site].shape for site in sites)
@@ -117,7 +119,7 @@ def test_state_moves_between_executors(model: Model) -> None:
             assert (native.indices[site] == index).all()
     for frame in some[6:]:
         found, expected = native.run(frame), portable.run(frame)
-        np.testing.assert_allclose(found["y"], expected["y"], atol=0.02)
+        np.testing.assert_allclose(found["y"], expected["y"], atol=FLIP)
 
 
 def test_linear_outputs_follow_their_indices(model: Model) -> None:
@@ -156,7 +158,7 @@ def test_refresh_and_guard_work_as_on_function_bodies(model: Model, options: dic
     reuse = reuse_model(model, **options)
     native, portable = Session(reuse, threads=1), Session(reuse, threads=1, executor="portable")
     for frame in frames():
-        np.testing.assert_allclose(native.run(frame)["y"], portable.run(frame)["y"], atol=0.02)
+        np.testing.assert_allclose(native.run(frame)["y"], portable.run(frame)["y"], atol=FLIP)
         assert native.anew == portable.anew
     assert native.statistics.refreshed == portable.statistics.refreshed
     assert native.statistics.guard_resets == portable.statistics.guard_resets
@@ -216,7 +218,7 @@ def test_state_of_an_adaptive_session_moves_too(model: Model) -> None:
     expected = Session(reuse, threads=1, executor="portable")
     expected.restore(theirs)
     for frame in some[5:]:
-        np.testing.assert_allclose(plain.run(frame)["y"], expected.run(frame)["y"], atol=0.02)
+        np.testing.assert_allclose(plain.run(frame)["y"], expected.run(frame)["y"], atol=FLIP)
 
 
 def test_native_without_a_library_says_what_to_do(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
