@@ -109,11 +109,15 @@ std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& c
     for (; start + kBlock <= run.count; start += kBlock) {
         const __m512 x = _mm512_loadu_ps(run.x + start);
         const __m512i past = load_indices(index + start);
-        const __m512 past_value = _mm512_mul_ps(_mm512_sub_ps(_mm512_cvtepi32_ps(past), zero), step);
+        const __m512 past_number = _mm512_cvtepi32_ps(past);
+        const __m512 past_value = _mm512_mul_ps(_mm512_sub_ps(past_number, zero), step);
         const __m512 deadband = kByInput ? _mm512_loadu_ps(run.deadband + start) : everywhere;
         const __m512 distance = _mm512_abs_ps(_mm512_sub_ps(x, past_value));
         const __m512 rounds_back = _mm512_fnmadd_ps(_mm512_abs_ps(x), error, still);
-        if (quiet >= kQuiet && !bits_of(_mm512_cmp_ps_mask(distance, _mm512_max_ps(deadband, rounds_back), _CMP_NLE_UQ))) {
+        // An index beyond the range is one that a caller made up.
+        const std::uint32_t moved = bits_of(_mm512_cmp_ps_mask(distance, _mm512_max_ps(deadband, rounds_back), _CMP_NLE_UQ)) |
+                                    bits_of(_mm512_cmp_ps_mask(past_number, top, _CMP_NLE_UQ));
+        if (quiet >= kQuiet && !moved) {
             if (kBits) store_bits(run.bits, start, 0);
             if (kClipped) count_ends(past);
             continue;
@@ -226,11 +230,13 @@ std::size_t quantize_linear(const Scale& scale, const Run& run, const Changes& c
             std::memcpy(&kept, index + here, sizeof kept);
             past[part] = __builtin_convertvector(kept, Integers);
             x[part] = load(x_of + here);
-            past_value[part] = (__builtin_convertvector(past[part], Vector) - zero) * step;
+            const Vector past_number = __builtin_convertvector(past[part], Vector);
+            past_value[part] = (past_number - zero) * step;
             const Vector distance = magnitude(x[part] - past_value[part]);
             const Vector deadband = kByInput ? load(deadband_of + here) : everywhere;
             near[part] = distance <= deadband;
             far |= ~(distance <= larger(deadband, multiply_add(magnitude(x[part]), error, still)));
+            far |= past_number > top;  // an index beyond the range is one that a caller made up
         }
         if (quiet >= kQuiet && !bits_of(far)) {
             if (kBits) store_bits(all_bits, start, 0);

@@ -105,3 +105,14 @@ def test_a_past_index_beyond_the_clusters_is_corrected_as_numpy_reads_it(quantiz
     for found, index in zip(run_native(prepared), expected_indices(case, prepared), strict=True):
         np.testing.assert_array_equal(found[PRESENT["index"]], index)
         assert np.isfinite(found[PRESENT["linear"]]).all()
+
+
+def test_a_past_index_beyond_the_clusters_is_corrected_where_all_stands_still_too() -> None:
+    case = NodeCase((1, 400), (400, 20), LINEAR, exact=True)
+    prepared = prepare(case)
+    x = np.zeros((1, 400), np.float32)
+    x[:, 200:] = np.float32((250 - LINEAR.zero) * LINEAR.step)
+    prepared = replace(prepared, frames=[{"x": x}])
+    prepared.state[PAST["index"]][:, 200:] = 250
+    [found] = run_native(prepared)
+    np.testing.assert_array_equal(found[PRESENT["index"]], expected_indices(case, prepared)[0])
