@@ -18,8 +18,8 @@ from tests.conformance.records import Record
 __all__ = ["Judge"]
 
 _UNDECIDED = {"test_bvlc_alexnet": "output prob_1", "test_vgg19": "output prob_1"}
-"""Networks whose weights are all alike: logits beyond 1e12 are equal, and the last bit of each decides their softmax. It depends
-on how the machine's BLAS orders a sum. All that comes before has been verified when that output is looked at."""
+"""Networks whose weights are all alike: logits beyond 1e12 are equal, and the last bit of each decides their softmax, which some
+machines round alike and others do not. Indices and linear outputs have been verified when that output is looked at."""
 
 _MISMATCH = (AssertionError, AttributeError, TypeError, ValueError)
 
